@@ -1,0 +1,247 @@
+//! A core's checkpoint: what its lanes have applied, so that recovery replays seconds of journal.
+//!
+//! One file per core, `core-N.checkpoint`: magic 8, format version u16, zero u16, length u32 and
+//! CRC32C u32 of the body (little-endian), then the body in postcard. It is replaced whole
+//! (written beside, synced, renamed), so there is always one good file.
+
+use std::{path::Path, rc::Rc};
+
+use journal::{Journal, JournalPosition};
+use model::{CommandIndex, LaneId, Offset, TopicPartition};
+use partition::PartitionSnapshot;
+use serde::{Deserialize, Serialize};
+
+use crate::{Lane, LaneError};
+
+const MAGIC: &[u8; 8] = b"THWLCKPT";
+const FORMAT_VERSION: u16 = 1;
+const HEAD_BYTES: usize = 20;
+/// A checkpoint of 100,000 partitions is some 30 MB; a larger file is not one of ours.
+const FILE_BYTES_MAX: u64 = 1 << 30;
+
+/// All lanes of one core as of one moment.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct CoreSnapshot {
+    /// The first journal frame that may hold a command not in here.
+    pub replay_from: u64,
+    /// The lanes that live on this core.
+    pub lanes: Vec<LaneSnapshot>,
+}
+
+/// One lane.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LaneSnapshot {
+    /// Which one.
+    pub lane: LaneId,
+    /// Its term.
+    pub term: u64,
+    /// Every command up to this one is contained.
+    pub applied: CommandIndex,
+    /// The catalog, for lane 0.
+    pub catalog: Option<Vec<u8>>,
+    /// Its partitions.
+    pub partitions: Vec<OwnedPartitionSnapshot>,
+}
+
+/// One partition.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct OwnedPartitionSnapshot {
+    /// Which one.
+    pub id: TopicPartition,
+    /// Its segments and ends.
+    pub log: PartitionSnapshot,
+    /// The producer table, encoded.
+    pub producers: Vec<u8>,
+    /// The table holds every batch below this offset. At least the log's end.
+    pub producers_through: Offset,
+}
+
+impl Lane {
+    /// The lane as it stands. The producer tables are as of what is *proposed*, so the snapshot
+    /// must not be written before [`Lane::settled`].
+    fn snapshot(&self, catalog: Option<Vec<u8>>) -> LaneSnapshot {
+        let partitions = self
+            .partitions()
+            .iter()
+            .map(|partition| OwnedPartitionSnapshot {
+                id: partition.id,
+                log: partition.log.snapshot(),
+                producers: partition.producers.borrow().snapshot(),
+                producers_through: partition.proposed_end.get(),
+            })
+            .collect();
+        LaneSnapshot {
+            lane: self.id(),
+            term: self.term().0,
+            applied: self.applied(),
+            catalog,
+            partitions,
+        }
+    }
+}
+
+/// A checkpoint in the making: the state is captured, nothing is written yet.
+pub struct Checkpoint {
+    lanes: Vec<Rc<Lane>>,
+    journal: Journal,
+    replay_from: JournalPosition,
+    snapshot: CoreSnapshot,
+}
+
+impl Checkpoint {
+    /// Captures what a core's lanes have applied.
+    ///
+    /// `catalog` is the encoded catalog if lane 0 is among the lanes; it must hold exactly the
+    /// catalog commands that lane 0 has applied, so no change of the catalog may be under way.
+    pub fn begin(lanes: Vec<Rc<Lane>>, journal: &Journal, catalog: Option<Vec<u8>>) -> Checkpoint {
+        // Everything durable is applied (the listener runs in step with the journal), so the
+        // first frame after the durable ones is the first that a recovery may need.
+        let replay_from = JournalPosition(journal.durable().0 + 1);
+        let mut catalog = catalog;
+        let snapshots = lanes
+            .iter()
+            .map(|lane| {
+                lane.take_changed();
+                let catalog = if lane.id() == LaneId::CATALOG { catalog.take() } else { None };
+                lane.snapshot(catalog)
+            })
+            .collect();
+        let snapshot = CoreSnapshot { replay_from: replay_from.0, lanes: snapshots };
+        Checkpoint { lanes, journal: journal.clone(), replay_from, snapshot }
+    }
+
+    /// Flushes the partitions, replaces the file, and gives back the journal and segment files
+    /// that are no longer needed. An error leaves the previous checkpoint in force.
+    pub async fn complete(self, path: &Path) -> Result<(), LaneError> {
+        for lane in &self.lanes {
+            lane.settled().await;
+        }
+        if let Err(error) = write(&self.lanes, &self.snapshot, path).await {
+            self.lanes.iter().for_each(|lane| lane.mark_changed());
+            return Err(error);
+        }
+        for (partition, part) in partitions_of(&self.lanes, &self.snapshot) {
+            partition.log.checkpoint_done(&part.log).await;
+        }
+        self.journal.free_before(self.replay_from).await;
+        Ok(())
+    }
+}
+
+async fn write(
+    lanes: &[Rc<Lane>],
+    snapshot: &CoreSnapshot,
+    path: &Path,
+) -> Result<(), LaneError> {
+    for (partition, part) in partitions_of(lanes, snapshot) {
+        match partition.log.flush_to(&part.log).await {
+            // Deleted while we flushed: recovery drops what the catalog no longer has.
+            Ok(()) | Err(partition::StorageError::Deleted { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let bytes = encode(snapshot);
+    runtime::fs::write_file_durably(path, &bytes)
+        .await
+        .map_err(|source| LaneError::Io { path: path.to_owned(), source })
+}
+
+fn partitions_of<'a>(
+    lanes: &'a [Rc<Lane>],
+    snapshot: &'a CoreSnapshot,
+) -> impl Iterator<Item = (Rc<crate::OwnedPartition>, &'a OwnedPartitionSnapshot)> {
+    lanes.iter().zip(&snapshot.lanes).flat_map(|(lane, part)| {
+        part.partitions.iter().filter_map(|part| Some((lane.partition(part.id)?, part)))
+    })
+}
+
+fn encode(snapshot: &CoreSnapshot) -> Vec<u8> {
+    let body = postcard::to_stdvec(snapshot)
+        .expect("encoding plain structs into memory has nothing to fail on");
+    let length = u32::try_from(body.len()).expect("a checkpoint stays far below 4 GiB");
+    let mut bytes = Vec::with_capacity(HEAD_BYTES + body.len());
+    bytes.extend_from_slice(MAGIC);
+    bytes.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
+    bytes.extend_from_slice(&[0, 0]);
+    bytes.extend_from_slice(&length.to_le_bytes());
+    bytes.extend_from_slice(&crc32c::crc32c(&body).to_le_bytes());
+    bytes.extend_from_slice(&body);
+    bytes
+}
+
+/// Reads a core's checkpoint; `None` if there is no such file.
+pub async fn read(path: &Path) -> Result<Option<CoreSnapshot>, LaneError> {
+    let io = |source| LaneError::Io { path: path.to_owned(), source };
+    if !runtime::fs::exists(path).await.map_err(io)? {
+        return Ok(None);
+    }
+    let bytes = runtime::fs::read_file(path, FILE_BYTES_MAX).await.map_err(io)?;
+    decode(&bytes)
+        .map(Some)
+        .map_err(|why| LaneError::Checkpoint { path: path.to_owned(), why })
+}
+
+fn decode(bytes: &[u8]) -> Result<CoreSnapshot, String> {
+    let (head, body) =
+        bytes.split_at_checked(HEAD_BYTES).ok_or("it is shorter than its head of 20 bytes")?;
+    let field = |range: std::ops::Range<usize>| head.get(range).unwrap_or_default();
+    if field(0..8) != MAGIC {
+        return Err("it does not begin with THWLCKPT".to_owned());
+    }
+    let number = |range| {
+        field(range).iter().rev().fold(0_u32, |value, byte| (value << 8) | u32::from(*byte))
+    };
+    let version = number(8..10);
+    if version != u32::from(FORMAT_VERSION) {
+        return Err(format!("its format version is {version}, this thalweg reads {FORMAT_VERSION}"));
+    }
+    if body.len() as u64 != u64::from(number(12..16)) {
+        return Err(format!("its body has {} bytes instead of {}", body.len(), number(12..16)));
+    }
+    let computed = crc32c::crc32c(body);
+    if computed != number(16..20) {
+        return Err(format!("its CRC is {computed:#x} instead of {:#x}", number(16..20)));
+    }
+    postcard::from_bytes(body).map_err(|error| format!("its body does not decode: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn snapshot() -> CoreSnapshot {
+        let lane = LaneSnapshot {
+            lane: LaneId(3),
+            term: 0,
+            applied: CommandIndex(9),
+            catalog: Some(vec![1, 2]),
+            partitions: vec![],
+        };
+        CoreSnapshot { replay_from: 17, lanes: vec![lane] }
+    }
+
+    #[test]
+    fn a_checkpoint_is_read_back_as_written() {
+        let read = decode(&encode(&snapshot())).expect("whole");
+        assert_eq!(read.replay_from, 17);
+        assert_eq!(read.lanes.len(), 1);
+        assert_eq!(read.lanes[0].applied, CommandIndex(9));
+    }
+
+    #[test]
+    fn any_damage_is_noticed_and_named() {
+        let good = encode(&snapshot());
+        for place in 0..good.len() {
+            let mut bad = good.clone();
+            bad[place] ^= 0x40;
+            // Bytes 10 and 11 are reserved and mean nothing yet.
+            assert_eq!(decode(&bad).is_err(), !(10..12).contains(&place), "byte {place}");
+        }
+        for length in 0..good.len() {
+            assert!(decode(&good[..length]).is_err(), "cut at {length}");
+        }
+        let mut newer = good;
+        newer[8] = 2;
+        assert!(decode(&newer).expect_err("newer").contains("format version is 2"));
+    }
+}

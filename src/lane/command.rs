@@ -1,0 +1,141 @@
+//! What a lane journals, and how it is written.
+//!
+//! Little-endian. One byte of kind, then: append (1): topic id 16, partition 4, reserved 4, the batch as it
+//! goes to the segment · log start (2): topic id 16, partition 4, offset 8 · catalog (3): time 8,
+//! the catalog's own encoding.
+
+use bytes::{Buf, Bytes};
+use model::{Offset, PartitionIndex, Timestamp, TopicId, TopicPartition};
+
+use crate::LaneError;
+
+const APPEND: u8 = 1;
+const LOG_START: u8 = 2;
+const CATALOG: u8 = 3;
+
+/// A journaled command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// A batch joins a partition; it carries its base offset.
+    Append {
+        /// The partition.
+        id: TopicPartition,
+        /// The whole batch.
+        batch: Bytes,
+    },
+    /// A partition's first offset moves up.
+    LogStart {
+        /// The partition.
+        id: TopicPartition,
+        /// The new first offset.
+        offset: Offset,
+    },
+    /// A change of the catalog.
+    Catalog {
+        /// When it was decided.
+        at: Timestamp,
+        /// `state::CatalogCommand`, encoded.
+        command: Bytes,
+    },
+}
+
+/// The bytes of an append that precede the batch.
+pub const APPEND_HEAD_BYTES: usize = 25;
+
+/// Writes the head of an append; the batch follows it unchanged.
+pub fn append_head(id: TopicPartition) -> [u8; APPEND_HEAD_BYTES] {
+    let mut head = [0; APPEND_HEAD_BYTES];
+    put_partition(&mut head, APPEND, id);
+    head
+}
+
+/// Writes a log-start command.
+pub fn log_start(id: TopicPartition, offset: Offset) -> [u8; 29] {
+    let mut bytes = [0; 29];
+    put_partition(&mut bytes, LOG_START, id);
+    if let Some(place) = bytes.get_mut(21..29) {
+        place.copy_from_slice(&offset.0.to_le_bytes());
+    }
+    bytes
+}
+
+/// Writes the head of a catalog command; the catalog's encoding follows it.
+pub fn catalog_head(at: Timestamp) -> [u8; 9] {
+    let mut head = [CATALOG; 9];
+    if let Some(place) = head.get_mut(1..9) {
+        place.copy_from_slice(&at.0.to_le_bytes());
+    }
+    head
+}
+
+fn put_partition(bytes: &mut [u8], kind: u8, id: TopicPartition) {
+    let fields = [kind]
+        .into_iter()
+        .chain(id.topic.0.to_le_bytes())
+        .chain(id.partition.0.to_le_bytes());
+    for (place, byte) in bytes.iter_mut().zip(fields) {
+        *place = byte;
+    }
+}
+
+impl Command {
+    /// Reads a command back. The journal has checked its CRC, so an error means a newer format
+    /// or a bug, never a torn write.
+    pub fn decode(mut bytes: Bytes) -> Result<Command, LaneError> {
+        let malformed = |why: &'static str| LaneError::MalformedCommand { why };
+        let kind = bytes.try_get_u8().map_err(|_| malformed("it is empty"))?;
+        match kind {
+            APPEND | LOG_START => {
+                let short = |_| malformed("its partition is cut off");
+                let topic = TopicId(bytes.try_get_u128_le().map_err(short)?);
+                let partition = PartitionIndex(bytes.try_get_u32_le().map_err(short)?);
+                let id = TopicPartition { topic, partition };
+                if kind == LOG_START {
+                    let offset = bytes.try_get_i64_le().map_err(|_| malformed("no offset"))?;
+                    return Ok(Command::LogStart { id, offset: Offset(offset) });
+                }
+                bytes.try_get_u32_le().map_err(|_| malformed("its head is cut off"))?;
+                Ok(Command::Append { id, batch: bytes })
+            }
+            CATALOG => {
+                let at = bytes.try_get_i64_le().map_err(|_| malformed("it has no time"))?;
+                Ok(Command::Catalog { at: Timestamp(at), command: bytes })
+            }
+            _ => Err(malformed("its kind is unknown: a newer version of thalweg wrote it")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: TopicPartition =
+        TopicPartition { topic: TopicId(7 << 100 | 3), partition: PartitionIndex(70_000) };
+
+    fn joined(head: &[u8], rest: &[u8]) -> Bytes {
+        Bytes::from([head, rest].concat())
+    }
+
+    #[test]
+    fn commands_are_read_back_as_written() {
+        let append = Command::decode(joined(&append_head(ID), b"batch")).expect("append");
+        assert_eq!(append, Command::Append { id: ID, batch: Bytes::from_static(b"batch") });
+
+        let start = Command::decode(joined(&log_start(ID, Offset(9)), b"")).expect("log start");
+        assert_eq!(start, Command::LogStart { id: ID, offset: Offset(9) });
+
+        let catalog = Command::decode(joined(&catalog_head(Timestamp(5)), b"c")).expect("catalog");
+        assert_eq!(
+            catalog,
+            Command::Catalog { at: Timestamp(5), command: Bytes::from_static(b"c") }
+        );
+    }
+
+    #[test]
+    fn cut_or_unknown_commands_are_refused() {
+        for bytes in [&b""[..], &[APPEND], &[LOG_START, 1, 2], &[CATALOG, 0], &[99, 0, 0]] {
+            assert!(Command::decode(Bytes::copy_from_slice(bytes)).is_err(), "{bytes:?}");
+        }
+    }
+}

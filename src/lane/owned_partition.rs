@@ -1,0 +1,62 @@
+//! A partition as its lane sees it: what is applied, and what is proposed on top of it.
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
+
+use model::{Offset, TopicConfig, TopicPartition};
+use partition::Partition;
+use state::producers::ProducerTable;
+
+/// A partition on the core that owns it.
+pub struct OwnedPartition {
+    /// Which one.
+    pub id: TopicPartition,
+    /// Its records, as far as they are applied.
+    pub log: Partition,
+    /// The offset of the next batch to be proposed; never below `log.log_end()`.
+    pub(crate) proposed_end: Cell<Offset>,
+    /// Producer sequences, as far as proposed.
+    pub(crate) producers: RefCell<ProducerTable>,
+    config: RefCell<Rc<TopicConfig>>,
+}
+
+impl OwnedPartition {
+    /// Takes an opened log. `producers` must be as of the log's end.
+    pub fn new(
+        id: TopicPartition,
+        log: Partition,
+        producers: ProducerTable,
+        config: Rc<TopicConfig>,
+    ) -> OwnedPartition {
+        OwnedPartition {
+            id,
+            proposed_end: Cell::new(log.log_end()),
+            log,
+            producers: RefCell::new(producers),
+            config: RefCell::new(config),
+        }
+    }
+
+    /// The topic's effective settings.
+    pub fn config(&self) -> Rc<TopicConfig> {
+        Rc::clone(&self.config.borrow())
+    }
+
+    /// New settings act from the next append on.
+    pub fn set_config(&self, config: Rc<TopicConfig>) {
+        self.log.set_config(Rc::clone(&config));
+        *self.config.borrow_mut() = config;
+    }
+
+    /// Readers see offsets below this: everything that is applied.
+    pub fn high_watermark(&self) -> Offset {
+        self.log.log_end()
+    }
+
+    /// `read_committed` readers see offsets below this.
+    pub fn last_stable(&self) -> Offset {
+        self.high_watermark()
+    }
+}
