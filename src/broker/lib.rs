@@ -1,1 +1,38 @@
-//! broker
+//! Every operation of the broker, named once, free of any protocol.
+//!
+//! Owns: the catalog's replicas, the lanes of each core, the data directory, start and stop, and
+//! the background work. Runs on every lane-owning core, one [`Broker`] each; an operation may be
+//! called on any core and reaches the lane that owns the data by itself. Threads outside the
+//! cores come in through [`BrokerHandle`].
+//!
+//! Must never: know a protocol's codes or encodings, decode a batch on the way to a consumer, or
+//! share mutable state between cores.
+//!
+//! Start reading at [`operations`] (what can be asked), then [`broker::Broker`], [`append`] and
+//! [`fetch`] (the way of the data), [`catalog_change`] (how topics change), [`start`].
+
+pub mod append;
+mod append_check;
+pub mod broker;
+pub mod catalog_change;
+mod configs;
+pub mod data_directory;
+pub mod error;
+pub mod fetch;
+pub mod handle;
+mod maintenance;
+pub mod offsets;
+pub mod operations;
+mod producer_ids;
+pub mod settings;
+pub mod start;
+mod topics;
+
+pub use append::AppendTicket;
+pub use broker::Broker;
+pub use data_directory::DataDirectory;
+pub use error::BrokerError;
+pub use handle::BrokerHandle;
+pub use operations::*;
+pub use settings::{BrokerSettings, StorageSettings};
+pub use start::{RecoverySummary, RunningBroker, StartError};

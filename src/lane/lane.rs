@@ -109,6 +109,11 @@ impl Lane {
         self.changed.replace(false)
     }
 
+    /// Whether a checkpoint would hold anything new of this lane.
+    pub fn has_changed(&self) -> bool {
+        self.changed.get()
+    }
+
     /// Says that a checkpoint must include this lane again.
     pub fn mark_changed(&self) {
         self.changed.set(true);

@@ -1,0 +1,169 @@
+//! Produce: batches are checked where they arrive, then proposed where their partition lives.
+
+use std::{collections::BTreeMap, pin::Pin, rc::Rc, task::{Context, Poll}};
+
+use lane::{AppendGroup, ProposeError, lane::Proposal, reply::Outcomes};
+use model::{CoreId, TopicPartition};
+use runtime::{Call, CoreStopped, sync::oneshot};
+use state::producers::SequenceError;
+
+use crate::{Acks, AppendRequest, Appended, Broker, BrokerError, Outcome};
+
+/// The answer to an append, in the order of its batches. The batches are proposed already;
+/// dropping the ticket does not take them back.
+pub struct AppendTicket {
+    inner: Pin<Box<dyn Future<Output = Vec<Outcome<Appended>>>>>,
+}
+
+impl Future for AppendTicket {
+    type Output = Vec<Outcome<Appended>>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.inner.as_mut().poll(context)
+    }
+}
+
+/// A checked batch on its way to its core.
+struct Routed {
+    topic: TopicPartition,
+    proposal: Proposal,
+}
+
+/// The batches of one request for one core, and where in the request each stood.
+#[derive(Default)]
+struct Group {
+    batches: Vec<Routed>,
+    places: Vec<usize>,
+}
+
+/// How a core's group will answer.
+enum Answer {
+    Here(oneshot::Receiver<Outcomes>),
+    There(Call<Option<Outcomes>>),
+}
+
+impl Broker {
+    /// Checks and proposes batches at once, in order; the ticket resolves when all are settled:
+    /// durable, or refused. Batches of successive calls from one core to one partition keep
+    /// their order.
+    pub fn append(self: &Rc<Self>, requests: Vec<AppendRequest>, acks: Acks) -> AppendTicket {
+        let count = requests.len();
+        let mut outcomes: Vec<Option<Outcome<Appended>>> = Vec::with_capacity(count);
+        let mut groups: BTreeMap<CoreId, Group> = BTreeMap::new();
+        for (place, request) in requests.into_iter().enumerate() {
+            let topic = request.topic;
+            match self.check(request, acks) {
+                Ok((core, proposal)) => {
+                    let group = groups.entry(core).or_default();
+                    group.batches.push(Routed { topic, proposal });
+                    group.places.push(place);
+                    outcomes.push(None);
+                }
+                Err(error) => outcomes.push(Some(Err(error))),
+            }
+        }
+        let answers: Vec<_> = groups
+            .into_iter()
+            .map(|(core, Group { batches, places })| (places, self.send(core, batches)))
+            .collect();
+        let inner = Box::pin(async move {
+            for (places, answer) in answers {
+                let group = match answer {
+                    Answer::Here(receiver) => receiver.await.ok(),
+                    Answer::There(call) => call.await.unwrap_or(None),
+                };
+                let mut group = group.unwrap_or_default().into_iter();
+                for place in places {
+                    let outcome = match group.next() {
+                        Some(outcome) => outcome.map(appended).map_err(refused),
+                        None => Err(BrokerError::Stopping),
+                    };
+                    if let Some(slot) = outcomes.get_mut(place) {
+                        *slot = Some(outcome);
+                    }
+                }
+            }
+            outcomes
+                .into_iter()
+                .map(|outcome| outcome.unwrap_or(Err(BrokerError::Stopping)))
+                .collect()
+        });
+        AppendTicket { inner }
+    }
+
+    fn check(&self, request: AppendRequest, acks: Acks) -> Outcome<(CoreId, Proposal)> {
+        if self.stopping.get() {
+            return Err(BrokerError::Stopping);
+        }
+        let (core, config) = {
+            let catalog = self.catalog.borrow();
+            let topic =
+                catalog.topic_by_id(request.topic.topic).ok_or(BrokerError::UnknownTopicId)?;
+            let partition = topic
+                .partitions
+                .get(request.topic.partition.0 as usize)
+                .ok_or(BrokerError::UnknownTopicOrPartition)?;
+            (partition.lane.home(self.cores.count()), Rc::clone(&topic.effective))
+        };
+        if acks == Acks::All && config.min_insync_replicas > 1 {
+            return Err(BrokerError::NotEnoughReplicas(format!(
+                "The size of the current ISR is 1, which is insufficient to satisfy the min.isr requirement of {}.",
+                config.min_insync_replicas
+            )));
+        }
+        let now = runtime::wall_clock();
+        let proposal = crate::append_check::check(request.batch, &config, now)?;
+        Ok((core, proposal))
+    }
+
+    fn send(self: &Rc<Self>, core: CoreId, batches: Vec<Routed>) -> Answer {
+        if core == self.core {
+            return Answer::Here(self.propose(batches));
+        }
+        let call = self.cores.call(core, move |owner: Rc<Broker>| {
+            // Proposed before anything is awaited, so the order of the calls is kept.
+            let receiver = owner.propose(batches);
+            async move { receiver.await.ok() }
+        });
+        Answer::There(call)
+    }
+
+    fn propose(&self, batches: Vec<Routed>) -> oneshot::Receiver<Outcomes> {
+        let now = runtime::wall_clock();
+        let (group, receiver) = AppendGroup::new(batches.len());
+        for (place, Routed { topic, proposal }) in batches.into_iter().enumerate() {
+            let slot = group.slot(place);
+            match self.local(topic) {
+                _ if self.storage.is_full() => slot.settle(Err(ProposeError::StorageFull)),
+                Ok((lane, partition)) => lane.propose_append(&partition, proposal, now, slot),
+                Err(_) => slot.settle(Err(ProposeError::UnknownPartition)),
+            }
+        }
+        receiver
+    }
+}
+
+fn appended(appended: lane::Appended) -> Appended {
+    let lane::Appended { base_offset, log_append_time, log_start } = appended;
+    Appended { base_offset, log_append_time, log_start }
+}
+
+fn refused(error: ProposeError) -> BrokerError {
+    let text = error.to_string();
+    match error {
+        ProposeError::UnknownPartition => BrokerError::UnknownTopicOrPartition,
+        ProposeError::StorageFull => BrokerError::StorageFull(text),
+        ProposeError::TooLarge { .. } => BrokerError::RecordListTooLarge(text),
+        ProposeError::Sequence(error) => match error {
+            SequenceError::OutOfOrder { .. } => BrokerError::OutOfOrderSequence(text),
+            SequenceError::Duplicate { .. } => BrokerError::DuplicateSequence,
+            SequenceError::InvalidEpoch { .. } => BrokerError::InvalidProducerEpoch(text),
+        },
+    }
+}
+
+impl From<CoreStopped> for BrokerError {
+    fn from(_: CoreStopped) -> Self {
+        BrokerError::Stopping
+    }
+}

@@ -1,0 +1,160 @@
+//! What a core does beside serving: checkpoints, retention, compaction, and clearing away the
+//! files of deleted topics. All of it at low priority.
+
+use std::{rc::Rc, time::Duration};
+
+use lane::{Checkpoint, LaneError, OwnedPartition};
+use model::LaneId;
+
+use crate::Broker;
+
+/// How often the checkpoint's conditions are looked at.
+const CHECKPOINT_LOOK: Duration = Duration::from_millis(100);
+
+/// Starts the background tasks of a core. They end when the broker stops.
+pub(crate) fn start(broker: &Rc<Broker>) {
+    let checkpoints = Rc::clone(broker);
+    runtime::spawn_background("checkpoints", async move { checkpoints.keep_checkpoints().await });
+    let retention = Rc::clone(broker);
+    runtime::spawn_background("retention", async move { retention.keep_retention().await });
+    let compaction = Rc::clone(broker);
+    runtime::spawn_background("compaction", async move { compaction.keep_compacted().await });
+    if broker.core.index() == 0 {
+        let orphans = Rc::clone(broker);
+        runtime::spawn_background("orphans", async move { orphans.remove_orphans().await });
+    }
+}
+
+impl Broker {
+    /// Takes a checkpoint now.
+    pub async fn checkpoint(&self) -> Result<(), LaneError> {
+        let (Some(journal), Some(meta)) = (self.journal.get(), self.meta.get()) else {
+            return Ok(());
+        };
+        // The semaphores are never closed, so acquiring cannot fail.
+        let _turn = self.checkpoint_turn.acquire().await;
+        let checkpoint = {
+            // No change of the catalog may stand between its journaling and its application.
+            let _quiet = self.catalog_changes.acquire().await;
+            let lanes = self.lanes();
+            let holds_catalog = lanes.iter().any(|lane| lane.id() == LaneId::CATALOG);
+            let catalog = holds_catalog.then(|| self.catalog.borrow().snapshot());
+            Checkpoint::begin(lanes, journal, catalog)
+        };
+        checkpoint.complete(&self.directory.checkpoint(meta.generation, self.core)).await
+    }
+
+    async fn keep_checkpoints(&self) {
+        let settings = self.settings.storage;
+        let interval = Duration::from_millis(settings.checkpoint_interval_ms);
+        let mut last = runtime::now();
+        while !self.stopping.get() {
+            runtime::sleep(CHECKPOINT_LOOK).await;
+            let Some(journal) = self.journal.get() else { return };
+            let due = runtime::now() - last >= interval
+                || journal.written_bytes_since_free() >= settings.checkpoint_bytes;
+            let changed = self.lanes.borrow().values().any(|lane| lane.has_changed());
+            if !due || !changed || self.stopping.get() {
+                continue;
+            }
+            if let Err(error) = self.checkpoint().await {
+                tracing::error!(
+                    %error, core = self.core.0,
+                    "no checkpoint could be taken; the journal keeps everything, the next try is in a few seconds"
+                );
+            }
+            last = runtime::now();
+        }
+    }
+
+    fn own_partitions(&self) -> Vec<(Rc<lane::Lane>, Rc<OwnedPartition>)> {
+        let pair = |lane: Rc<lane::Lane>| {
+            let partitions = lane.partitions();
+            partitions.into_iter().map(move |partition| (Rc::clone(&lane), partition))
+        };
+        self.lanes().into_iter().flat_map(pair).collect()
+    }
+
+    fn interval(&self, key: &str, fallback_ms: u64) -> Duration {
+        let value = self.catalog.borrow().broker_value(key);
+        let configured = value.and_then(|value| value.parse().ok());
+        Duration::from_millis(configured.unwrap_or(fallback_ms).max(10))
+    }
+
+    async fn keep_retention(&self) {
+        while !self.stopping.get() {
+            // Kafka's default for log.retention.check.interval.ms
+            runtime::sleep(self.interval("log.retention.check.interval.ms", 300_000)).await;
+            for (lane, partition) in self.own_partitions() {
+                if self.stopping.get() {
+                    return;
+                }
+                let Some(offset) = partition.log.retention_target(runtime::wall_clock()) else {
+                    continue;
+                };
+                match lane.propose_log_start(&partition, offset) {
+                    Ok(done) => drop(done.await),
+                    Err(error) => tracing::warn!(%error, partition = %partition.id, "retention"),
+                }
+                runtime::yield_now().await;
+            }
+        }
+    }
+
+    async fn keep_compacted(&self) {
+        while !self.stopping.get() {
+            // Kafka's default for log.cleaner.backoff.ms
+            runtime::sleep(self.interval("log.cleaner.backoff.ms", 15_000)).await;
+            for (lane, partition) in self.own_partitions() {
+                if self.stopping.get() {
+                    return;
+                }
+                if !partition.config().cleanup_policy.compact {
+                    continue;
+                }
+                match partition.log.compact(runtime::wall_clock()).await {
+                    Ok(report) if report.segments_rewritten > 0 => {
+                        lane.mark_changed();
+                        tracing::info!(partition = %partition.id, ?report, "compacted");
+                    }
+                    Ok(_) | Err(partition::StorageError::Deleted { .. }) => {}
+                    Err(error) => {
+                        tracing::error!(%error, partition = %partition.id, "compaction failed");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Removes what a crash left of deleted topics.
+    async fn remove_orphans(&self) {
+        if let Err(error) = self.try_remove_orphans().await {
+            tracing::warn!(%error, "files of deleted topics could not be removed");
+        }
+    }
+
+    async fn try_remove_orphans(&self) -> std::io::Result<()> {
+        let folder = self.directory.topics();
+        let listed = runtime::fs::read_directory(&folder).await?;
+        for name in listed.into_iter().map(|entry| entry.name) {
+            let topic = folder.join(&name);
+            for entry in runtime::fs::read_directory(&topic).await? {
+                // Asked anew each time: topics are made while this runs.
+                if !self.is_known(&name, &entry.name) {
+                    runtime::fs::remove_directory_all(&topic.join(&entry.name)).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a folder `<topic id>-<partition>` belongs to a partition that there is.
+    fn is_known(&self, topic: &str, folder: &str) -> bool {
+        let catalog = self.catalog.borrow();
+        let name = model::TopicName::new(topic).ok();
+        let Some(topic) = name.and_then(|name| catalog.topic(&name)) else { return false };
+        let Some((id, index)) = folder.rsplit_once('-') else { return false };
+        let within = index.parse::<usize>().is_ok_and(|index| index < topic.partitions.len());
+        within && id == topic.id.to_string()
+    }
+}
