@@ -1,0 +1,227 @@
+//! How cores start, run and stop: a thread and an executor each, pinned.
+
+use std::{future::Future, rc::Rc, sync::mpsc, time::Duration};
+
+use glommio::{ExecutorJoinHandle, Latency, LocalExecutorBuilder, Placement, Shares};
+use model::CoreId;
+
+use super::{
+    blocking,
+    cores::{self, Cores},
+    mailbox::Received,
+    tasks::{self, ContextGuard, CoreContext},
+};
+use crate::{
+    cores::{CoresConfig, StartError, StopError},
+    host,
+};
+
+/// How long a task queue may keep the executor from looking at its rings. Below 10 ms glommio 0.9.0 loses
+/// wake-ups in ordinary work; its default of 100 ms lets one busy queue hold up every socket for that long.
+const PREEMPT_AFTER: Duration = Duration::from_millis(20);
+
+/// The backstop against lost wake-ups: at most this long does a ready task lie in a parked executor.
+const TICK_IN_USE: Duration = Duration::from_millis(10);
+
+/// The same once a core has had nothing to do for [`TICKS_UNTIL_IDLE`] ticks.
+const TICK_IDLE: Duration = Duration::from_millis(50);
+const TICKS_UNTIL_IDLE: u32 = 100;
+
+/// Shares of the background queue, against 1,000 of everything else.
+const BACKGROUND_SHARES: usize = 100;
+
+/// Memory that glommio sets aside for direct files, of which we use none: its own minimum.
+const GLOMMIO_FILE_MEMORY_BYTES: usize = 64 << 10;
+
+/// Messages taken from the mailbox before the core's sockets and files get a turn.
+const MESSAGES_PER_TURN: usize = 512;
+
+/// Cores that run. Dropped without [`RunningCores::stop`], they go on until the process ends.
+pub struct RunningCores<S: 'static> {
+    cores: Cores<S>,
+    threads: Vec<ExecutorJoinHandle<Result<(), StopError>>>,
+}
+
+/// Starts `config.cores` pinned executors. `make` runs on each core and makes its state; from then on its
+/// mailbox is served. It may spawn tasks, and calls that it posts to other cores wait until those have started.
+/// Returns when every core has made its state.
+pub fn start<S, M>(config: CoresConfig, make: M) -> Result<RunningCores<S>, StartError>
+where
+    S: 'static,
+    M: Fn(CoreId, Cores<S>) -> S + Send + Clone + 'static,
+{
+    let count = u16::try_from(config.cores)
+        .ok()
+        .filter(|count| *count > 0)
+        .ok_or(StartError::CoreCount { cores: config.cores })?;
+    blocking::start_threads().map_err(StartError::BlockingThread)?;
+    let mut running =
+        RunningCores { cores: Cores::new(config.cores), threads: Vec::with_capacity(config.cores) };
+    let (started, starting) = mpsc::channel();
+    for core in (0..count).map(CoreId) {
+        let (cores, make, started) = (running.cores.clone(), make.clone(), started.clone());
+        let grace = config.stop_grace;
+        let body = move || async move {
+            let state = Rc::new(make(core, cores.clone()));
+            // Fails only if `start` has given up meanwhile, which stops this core through its mailbox.
+            let _ = started.send(core);
+            drop(started);
+            serve(core, &cores, state, grace).await
+        };
+        match spawn_executor(core, &config, body) {
+            Ok(thread) => running.threads.push(thread),
+            Err(reason) => return Err(running.give_up(StartError::Executor { core, reason })),
+        }
+    }
+    drop(started);
+    for _ in 0..count {
+        // A core that fails drops its sender unused.
+        if starting.recv().is_err() {
+            let unknown = StartError::Executor {
+                core: CoreId::default(),
+                reason: "a core ended before it had started".to_owned(),
+            };
+            return Err(running.give_up(unknown));
+        }
+    }
+    Ok(running)
+}
+
+/// Runs one future on one core and gives its result: for tests and for tools that need files but no broker.
+/// `make` runs on the core. What it spawned and did not await is dropped at the end.
+pub fn run_single<T, F, Fut>(make: F) -> Result<T, StartError>
+where
+    T: Send + 'static,
+    F: FnOnce() -> Fut + Send + 'static,
+    Fut: Future<Output = T> + 'static,
+{
+    let core = CoreId::default();
+    let failed = |reason| StartError::Executor { core, reason };
+    blocking::start_threads().map_err(StartError::BlockingThread)?;
+    let thread = spawn_executor(core, &CoresConfig::new(1), move || async move {
+        tasks::guarded("the main task", make()).await
+    })
+    .map_err(failed)?;
+    thread.join().map_err(|error| failed(error.to_string()))
+}
+
+impl<S> RunningCores<S> {
+    /// Every core's mailbox.
+    pub fn cores(&self) -> &Cores<S> {
+        &self.cores
+    }
+
+    /// Lets every core run what is in its mailbox and end the calls that are running (within
+    /// [`CoresConfig::stop_grace`]), then joins the threads. Later calls get
+    /// [`CoreStopped`](crate::CoreStopped). Tasks that are still running are dropped where they stand, so stop
+    /// the listeners and flush first.
+    ///
+    /// The first core that did not end in good order is the error.
+    pub fn stop(self) -> Result<(), StopError> {
+        for mailbox in self.cores.mailboxes() {
+            mailbox.stop();
+        }
+        let mut result = Ok(());
+        for (number, thread) in self.threads.into_iter().enumerate() {
+            let core = CoreId(u16::try_from(number).unwrap_or(u16::MAX));
+            let ended = thread.join().unwrap_or_else(|error| {
+                let reason = error.to_string();
+                Err(StopError::Executor { core, reason })
+            });
+            result = result.and(ended);
+        }
+        // A core whose executor failed never closed its own.
+        for mailbox in self.cores.mailboxes() {
+            mailbox.close();
+        }
+        result
+    }
+
+    /// Stops what has started; prefers what a failed executor says of itself to `error`.
+    fn give_up(self, error: StartError) -> StartError {
+        match self.stop() {
+            Err(StopError::Executor { core, reason }) => StartError::Executor { core, reason },
+            Err(StopError::CallsRunning { .. }) | Ok(()) => error,
+        }
+    }
+}
+
+/// Makes the thread and executor of `core`, and runs `body` there.
+fn spawn_executor<T, F, Fut>(
+    core: CoreId,
+    config: &CoresConfig,
+    body: F,
+) -> Result<ExecutorJoinHandle<T>, String>
+where
+    T: Send + 'static,
+    F: FnOnce() -> Fut + Send + 'static,
+    Fut: Future<Output = T> + 'static,
+{
+    let cpus = host::allowed_cpus();
+    let cpu = cpus.get(core.index() % cpus.len().max(1)).copied();
+    LocalExecutorBuilder::new(cpu.map_or(Placement::Unbound, Placement::Fixed))
+        .name(&format!("core-{}", core.0))
+        .preempt_timer(PREEMPT_AFTER)
+        .spin_before_park(config.spin_before_park)
+        .io_memory(GLOMMIO_FILE_MEMORY_BYTES)
+        .spawn(move || async move {
+            let background = glommio::executor().create_task_queue(
+                Shares::Static(BACKGROUND_SHARES),
+                Latency::NotImportant,
+                "background",
+            );
+            let _context = ContextGuard::enter(CoreContext { core, background });
+            tasks::spawn("ticker", tick());
+            tasks::guarded("the main task", async move { body().await }).await
+        })
+        .map_err(|error| error.to_string())
+}
+
+/// A core's life: runs what comes into its mailbox until it is asked to stop.
+async fn serve<S>(
+    core: CoreId,
+    cores: &Cores<S>,
+    state: Rc<S>,
+    grace: Duration,
+) -> Result<(), StopError> {
+    let Some(mailbox) = cores.mailbox(core) else {
+        return Ok(());
+    };
+    while let Received::Messages(messages) = mailbox.receive().await {
+        for (taken, message) in messages.into_iter().enumerate() {
+            if taken % MESSAGES_PER_TURN == MESSAGES_PER_TURN - 1 {
+                crate::yield_now().await;
+            }
+            message(&state);
+        }
+    }
+    let deadline = crate::now() + grace;
+    while cores::running_calls() > 0 && crate::now() < deadline {
+        // Calls may be waiting for calls to this very core.
+        if let Received::Messages(messages) = mailbox.receive().await {
+            messages.into_iter().for_each(|message| message(&state));
+        }
+        crate::sleep(Duration::from_millis(1)).await;
+    }
+    mailbox.close();
+    match cores::running_calls() {
+        0 => Ok(()),
+        calls => Err(StopError::CallsRunning { core, calls, grace }),
+    }
+}
+
+/// Wakes the executor again and again, and with it any ready task that it parked on (a fault of glommio 0.9.0:
+/// its run loop takes "the pre-emption timer fired before the first queue ran" for "nothing is ready").
+async fn tick() {
+    let mut executed = 0;
+    let mut idle_ticks = 0;
+    loop {
+        let now_executed = glommio::executor().executor_stats().tasks_executed();
+        // One of them is this task itself.
+        let in_use = now_executed.saturating_sub(executed) > 1;
+        executed = now_executed;
+        idle_ticks = if in_use { 0 } else { idle_ticks + 1 };
+        let idle = idle_ticks >= TICKS_UNTIL_IDLE;
+        crate::sleep(if idle { TICK_IDLE } else { TICK_IN_USE }).await;
+    }
+}

@@ -1,0 +1,15 @@
+//! The production backend: glommio's executors, timers and sockets, and an io_uring of our own for files.
+//!
+//! Two faults of glommio 0.9.0 shape it. **Lost wake-ups**: an executor can park although a task is ready, so
+//! every core runs a ticker ([`executor`]). **Direct files on a polling ring**: its `DmaFile` spins and starves
+//! on devices that cannot poll, so no file goes through glommio ([`disk_ring`]).
+
+mod blocking;
+pub(crate) mod clock;
+pub(crate) mod cores;
+mod executor;
+pub(crate) mod fs;
+pub(crate) mod journal_file;
+mod mailbox;
+pub(crate) mod net;
+pub(crate) mod tasks;

@@ -1,0 +1,229 @@
+//! Sockets on glommio.
+#![expect(
+    unsafe_code,
+    reason = "glommio takes sockets that were made elsewhere only as raw descriptors"
+)]
+
+use std::{
+    cell::RefCell,
+    future::{Future, poll_fn},
+    io,
+    net::SocketAddr,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd},
+    pin::Pin,
+    rc::Rc,
+    time::Duration,
+};
+
+use futures_lite::io::{AsyncRead, AsyncWrite};
+use glommio::net::{TcpListener, TcpStream};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+
+/// Connections that may wait to be accepted, per core. The kernel caps it at `net.core.somaxconn`.
+const BACKLOG: i32 = 4096;
+
+/// Reads that were ready at once before the rest of the core gets a turn: a peer that sends faster than we
+/// work must not starve the others.
+const READY_READS_PER_TURN: u32 = 64;
+
+/// How long to wait when the process has no descriptor or memory left for one more connection.
+const PAUSE_WHEN_EXHAUSTED: Duration = Duration::from_millis(20);
+
+type PendingAccept = Pin<Box<dyn Future<Output = io::Result<TcpStream>>>>;
+
+/// Accepts the connections that the kernel hands to this core.
+pub struct Listener {
+    inner: Rc<TcpListener>,
+    address: SocketAddr,
+    /// The accept in the ring. It outlives a dropped [`Listener::accept`], so that a connection which the
+    /// kernel has already handed out is not lost together with its descriptor.
+    pending: RefCell<Option<PendingAccept>>,
+}
+
+impl Listener {
+    /// Listens on `address`, together with every other listener of this user on it (SO_REUSEPORT). Port 0
+    /// takes any free port.
+    pub fn bind(address: SocketAddr) -> io::Result<Listener> {
+        let domain = Domain::for_address(address);
+        // socket2 sets CLOEXEC.
+        let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_reuse_port(true)?;
+        socket.set_reuse_address(true)?;
+        if address.is_ipv6() {
+            socket.set_only_v6(false)?;
+        }
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        let address = socket
+            .local_addr()?
+            .as_socket()
+            .ok_or_else(|| io::Error::other("the listening socket has no internet address"))?;
+        // SAFETY: the descriptor is a listening socket, and given up by `into_raw_fd`.
+        let inner = unsafe { TcpListener::from_raw_fd(socket.into_raw_fd()) };
+        Ok(Listener { inner: Rc::new(inner), address, pending: RefCell::new(None) })
+    }
+
+    /// Where it listens; with the port that was taken if 0 was asked for.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        Ok(self.address)
+    }
+
+    /// Waits for a connection. To be awaited by one task at a time.
+    ///
+    /// An error is of this attempt, not of the listener: log it and call again. When descriptors or memory
+    /// have run out it comes after a pause, so that calling again does not spin.
+    pub async fn accept(&self) -> io::Result<Stream> {
+        loop {
+            let stream = match self.accept_any().await {
+                Ok(stream) => stream,
+                Err(error) if is_of_the_peer(&error) => continue,
+                Err(error) => {
+                    crate::sleep(PAUSE_WHEN_EXHAUSTED).await;
+                    return Err(error);
+                }
+            };
+            match Stream::accepted(stream) {
+                Ok(stream) => return Ok(stream),
+                // The peer has gone already; dropping the stream closed it.
+                Err(error) => tracing::debug!(%error, "a connection ended before it began"),
+            }
+        }
+    }
+
+    async fn accept_any(&self) -> io::Result<TcpStream> {
+        poll_fn(|context| {
+            let mut pending = self.pending.borrow_mut();
+            let accept = pending.get_or_insert_with(|| {
+                let listener = Rc::clone(&self.inner);
+                Box::pin(async move { listener.accept().await.map_err(io::Error::from) })
+            });
+            let result = accept.as_mut().poll(context);
+            if result.is_ready() {
+                *pending = None;
+            }
+            result
+        })
+        .await
+    }
+}
+
+/// Errors of accept(2) that only say that this one connection has already failed.
+fn is_of_the_peer(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::Interrupted
+    ) || error.raw_os_error() == Some(libc::EPROTO)
+}
+
+/// Opens a connection from this core.
+pub async fn connect(address: SocketAddr) -> io::Result<Stream> {
+    Stream::accepted(TcpStream::connect(address).await.map_err(io::Error::from)?)
+}
+
+/// A TCP connection. Dropped, together with its halves, it is closed.
+pub struct Stream {
+    inner: Rc<RefCell<TcpStream>>,
+    peer_address: SocketAddr,
+}
+
+impl Stream {
+    fn accepted(inner: TcpStream) -> io::Result<Stream> {
+        let peer_address = inner.peer_addr().map_err(io::Error::from)?;
+        // SAFETY: `inner` owns the descriptor and outlives the borrow.
+        let descriptor = unsafe { BorrowedFd::borrow_raw(inner.as_raw_fd()) };
+        // glommio leaves the descriptor open across exec.
+        SockRef::from(&descriptor.as_fd()).set_cloexec(true)?;
+        SockRef::from(&descriptor.as_fd()).set_keepalive(true)?;
+        inner.set_nodelay(true).map_err(io::Error::from)?;
+        Ok(Stream { inner: Rc::new(RefCell::new(inner)), peer_address })
+    }
+
+    /// Who is at the other end.
+    pub fn peer_address(&self) -> SocketAddr {
+        self.peer_address
+    }
+
+    /// The two directions, each for a task of its own.
+    pub fn split(self) -> (ReadHalf, WriteHalf) {
+        let read = ReadHalf { inner: Rc::clone(&self.inner), ready_reads: 0 };
+        (read, WriteHalf { inner: self.inner })
+    }
+}
+
+/// What the peer sends.
+pub struct ReadHalf {
+    inner: Rc<RefCell<TcpStream>>,
+    ready_reads: u32,
+}
+
+impl ReadHalf {
+    /// Waits until there is something, and takes at most `buffer.len()` bytes of it. 0: the peer has finished
+    /// (or `buffer` is empty). Nothing is lost when the future is dropped before it is done.
+    pub async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        if self.ready_reads >= READY_READS_PER_TURN {
+            self.ready_reads = 0;
+            crate::yield_now().await;
+        }
+        let mut waited = false;
+        let result = poll_fn(|context| {
+            let mut stream = self.inner.borrow_mut();
+            let poll = Pin::new(&mut *stream).poll_read(context, buffer);
+            waited |= poll.is_pending();
+            poll
+        })
+        .await;
+        self.ready_reads = if waited { 0 } else { self.ready_reads + 1 };
+        result
+    }
+
+    /// Fills `buffer`. [`io::ErrorKind::UnexpectedEof`] if the peer finishes before. If the future is dropped
+    /// before it is done, what it has read is lost.
+    pub async fn read_exact(&mut self, buffer: &mut [u8]) -> io::Result<()> {
+        let mut filled = 0;
+        while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            match self.read(rest).await {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(count) => filled += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What is sent to the peer.
+pub struct WriteHalf {
+    inner: Rc<RefCell<TcpStream>>,
+}
+
+impl WriteHalf {
+    /// Hands all of `bytes` to the kernel, waiting while its buffer is full. If the future is dropped before it
+    /// is done, an unknown part has been sent.
+    pub async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let mut sent = 0;
+        while let Some(rest) = bytes.get(sent..).filter(|rest| !rest.is_empty()) {
+            let result = poll_fn(|context| {
+                Pin::new(&mut *self.inner.borrow_mut()).poll_write(context, rest)
+            })
+            .await;
+            match result {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => sent += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells the peer that no more will come (a TCP FIN). Reading goes on.
+    pub async fn close(&mut self) -> io::Result<()> {
+        poll_fn(|context| Pin::new(&mut *self.inner.borrow_mut()).poll_close(context)).await
+    }
+}
