@@ -95,6 +95,22 @@ impl AlignedBuffer {
         unsafe { slice::from_raw_parts_mut(self.start.as_ptr(), self.len) }
     }
 
+    /// Where the next byte would go.
+    #[cfg(not(feature = "simulation"))]
+    pub(crate) fn spare_start(&mut self) -> *mut u8 {
+        // SAFETY: `len` is at most the capacity, so this points into the memory or just behind it.
+        unsafe { self.start.as_ptr().add(self.len) }
+    }
+
+    /// Takes the first `len` bytes as held.
+    ///
+    /// # Safety
+    /// They must be within the capacity, and have been written.
+    #[cfg(not(feature = "simulation"))]
+    pub(crate) unsafe fn set_len(&mut self, len: usize) {
+        self.len = len;
+    }
+
     fn reserve(&mut self, additional: usize) {
         let needed = self.len.checked_add(additional).unwrap_or_else(|| capacity_overflow());
         if needed <= self.capacity {

@@ -1,7 +1,7 @@
 //! Whether this machine can run cores, and what to change if it cannot.
 #![expect(unsafe_code, reason = "limits and CPU sets of the process are asked of libc")]
 
-use std::{fs, io, mem};
+use std::{fs, io, mem, sync::OnceLock};
 
 /// Locked memory that one executor needs; glommio refuses to start one below.
 const LOCKED_BYTES_PER_CORE: u64 = 512 << 10;
@@ -186,11 +186,9 @@ fn raise_open_files() -> u64 {
     }
 }
 
-/// The CPUs that this thread may run on, by number; empty if the kernel does not say. To be asked on a thread
-/// that is not pinned.
-#[cfg_attr(feature = "simulation", expect(dead_code, reason = "simulated cores are not pinned"))]
+/// The CPUs that this process may run on, by number; empty if the kernel does not say.
 pub(crate) fn allowed_cpus() -> Vec<usize> {
-    cpu_set().map_or_else(Vec::new, |set| {
+    cpus_of_process().map_or_else(Vec::new, |set| {
         (0..libc::CPU_SETSIZE as usize)
             // SAFETY: the number is below CPU_SETSIZE, so it lies within the set.
             .filter(|cpu| unsafe { libc::CPU_ISSET(*cpu, &set) })
@@ -198,12 +196,17 @@ pub(crate) fn allowed_cpus() -> Vec<usize> {
     })
 }
 
-fn cpu_set() -> Option<libc::cpu_set_t> {
-    // SAFETY: a cpu_set_t is an array of integers, of which all zeros is a value.
-    let mut set: libc::cpu_set_t = unsafe { mem::zeroed() };
-    // SAFETY: `set` is a place of the size given; 0 means this thread.
-    let result = unsafe { libc::sched_getaffinity(0, size_of_val(&set), &raw mut set) };
-    (result == 0).then_some(set)
+/// The CPUs that this process may run on. They are asked for once, from a thread that is not pinned: the first
+/// caller is [`check_host`] or [`start`](crate::start).
+pub(crate) fn cpus_of_process() -> Option<libc::cpu_set_t> {
+    static CPUS: OnceLock<Option<libc::cpu_set_t>> = OnceLock::new();
+    *CPUS.get_or_init(|| {
+        // SAFETY: a cpu_set_t is an array of integers, of which all zeros is a value.
+        let mut set: libc::cpu_set_t = unsafe { mem::zeroed() };
+        // SAFETY: `set` is a place of the size given; 0 means this thread.
+        let result = unsafe { libc::sched_getaffinity(0, size_of_val(&set), &raw mut set) };
+        (result == 0).then_some(set)
+    })
 }
 
 #[cfg(test)]

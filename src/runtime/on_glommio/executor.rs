@@ -8,6 +8,7 @@ use model::CoreId;
 use super::{
     blocking,
     cores::{self, Cores},
+    disk_ring,
     mailbox::Received,
     tasks::{self, ContextGuard, CoreContext},
 };
@@ -39,8 +40,11 @@ const MESSAGES_PER_TURN: usize = 512;
 /// Cores that run. Dropped without [`RunningCores::stop`], they go on until the process ends.
 pub struct RunningCores<S: 'static> {
     cores: Cores<S>,
-    threads: Vec<ExecutorJoinHandle<Result<(), StopError>>>,
+    threads: Vec<CoreThread<Result<(), StopError>>>,
 }
+
+/// A core's thread: what its main task gave, or why it could not run.
+type CoreThread<T> = ExecutorJoinHandle<Result<T, String>>;
 
 /// Starts `config.cores` pinned executors. `make` runs on each core and makes its state; from then on its
 /// mailbox is served. It may spawn tasks, and calls that it posts to other cores wait until those have started.
@@ -102,7 +106,11 @@ where
         tasks::guarded("the main task", make()).await
     })
     .map_err(failed)?;
-    thread.join().map_err(|error| failed(error.to_string()))
+    join(thread).map_err(failed)
+}
+
+fn join<T: Send + 'static>(thread: CoreThread<T>) -> Result<T, String> {
+    thread.join().unwrap_or_else(|error| Err(error.to_string()))
 }
 
 impl<S> RunningCores<S> {
@@ -124,10 +132,8 @@ impl<S> RunningCores<S> {
         let mut result = Ok(());
         for (number, thread) in self.threads.into_iter().enumerate() {
             let core = CoreId(u16::try_from(number).unwrap_or(u16::MAX));
-            let ended = thread.join().unwrap_or_else(|error| {
-                let reason = error.to_string();
-                Err(StopError::Executor { core, reason })
-            });
+            let ended =
+                join(thread).unwrap_or_else(|reason| Err(StopError::Executor { core, reason }));
             result = result.and(ended);
         }
         // A core whose executor failed never closed its own.
@@ -151,7 +157,7 @@ fn spawn_executor<T, F, Fut>(
     core: CoreId,
     config: &CoresConfig,
     body: F,
-) -> Result<ExecutorJoinHandle<T>, String>
+) -> Result<CoreThread<T>, String>
 where
     T: Send + 'static,
     F: FnOnce() -> Fut + Send + 'static,
@@ -172,7 +178,10 @@ where
             );
             let _context = ContextGuard::enter(CoreContext { core, background });
             tasks::spawn("ticker", tick());
-            tasks::guarded("the main task", async move { body().await }).await
+            match disk_ring::open() {
+                Ok(_ring) => Ok(tasks::guarded("the main task", async move { body().await }).await),
+                Err(error) => Err(format!("the io_uring for files: {error}")),
+            }
         })
         .map_err(|error| error.to_string())
 }
@@ -222,6 +231,7 @@ async fn tick() {
         executed = now_executed;
         idle_ticks = if in_use { 0 } else { idle_ticks + 1 };
         let idle = idle_ticks >= TICKS_UNTIL_IDLE;
+        disk_ring::tick();
         crate::sleep(if idle { TICK_IDLE } else { TICK_IN_USE }).await;
     }
 }

@@ -1,28 +1,29 @@
 //! Files through the page cache, and directories.
-#![expect(unsafe_code, reason = "statvfs and flock have no safe wrapper in libc")]
+#![expect(unsafe_code, reason = "statvfs has no safe wrapper in libc")]
 
 use std::{
     ffi::CString,
     fs::{self, DirBuilder},
     io::{self, Read, Write},
     mem::MaybeUninit,
-    os::{
-        fd::AsRawFd,
-        unix::{ffi::OsStrExt, fs::FileExt},
-    },
+    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use bytes::Bytes;
 
-use super::blocking;
+use super::{
+    blocking,
+    file_handle::{self, FileHandle},
+};
 use crate::fs::{DirectoryEntry, OpenOptions};
 
-/// A file that is read and written through the page cache. Clones are the same open file.
+/// A file that is read and written through the page cache. Clones are the same open file. To be used on the
+/// cores; any number of operations may be under way.
 #[derive(Clone, Debug)]
 pub struct File {
-    inner: Arc<fs::File>,
+    handle: Arc<FileHandle>,
 }
 
 impl File {
@@ -30,7 +31,7 @@ impl File {
     /// [`sync_directory`] of its directory.
     pub async fn open(path: impl AsRef<Path>, options: OpenOptions) -> io::Result<File> {
         let path = path.as_ref().to_owned();
-        let inner = blocking::run("open", move || {
+        let file = blocking::run("open", move || {
             fs::OpenOptions::new()
                 .read(options.read)
                 .write(options.write)
@@ -41,61 +42,41 @@ impl File {
         })
         .await
         .map_err(storage_full)?;
-        Ok(File { inner: Arc::new(inner) })
+        Ok(File { handle: FileHandle::new(file) })
     }
 
     /// Reads `len` bytes at `position`; fewer only where the file ends. The caller bounds `len`: it is taken
-    /// as memory.
+    /// as memory. What the page cache has is read at once, without waiting.
     pub async fn read_at(&self, position: u64, len: usize) -> io::Result<Bytes> {
-        let inner = Arc::clone(&self.inner);
-        blocking::run("read", move || {
-            let mut buffer = vec![0; len];
-            let mut filled = 0;
-            while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-                match inner.read_at(rest, position + filled as u64) {
-                    Ok(0) => break,
-                    Ok(count) => filled += count,
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    Err(error) => return Err(error),
-                }
-            }
-            buffer.truncate(filled);
-            Ok(Bytes::from(buffer))
-        })
-        .await
+        file_handle::read(&self.handle, position, len).await
     }
 
-    /// Writes `parts` one behind the other at `position`. After an error an unknown part has been written.
+    /// Writes `parts` one behind the other at `position`. After an error, or if the future is dropped, an
+    /// unknown part has been or will be written.
     pub async fn write_at(&self, position: u64, parts: &[Bytes]) -> io::Result<()> {
-        let inner = Arc::clone(&self.inner);
-        let bytes = parts.concat();
-        blocking::run("write", move || inner.write_all_at(&bytes, position))
-            .await
-            .map_err(storage_full)
+        file_handle::write(&self.handle, position, parts).await.map_err(storage_full)
     }
 
     /// Returns when everything written before is durable, and the length too (fdatasync). After an error
     /// nothing is known about what was written: do not try again.
     pub async fn sync(&self) -> io::Result<()> {
-        let inner = Arc::clone(&self.inner);
-        blocking::run("sync", move || inner.sync_data()).await.map_err(storage_full)
+        file_handle::sync_data(&self.handle).await.map_err(storage_full)
     }
 
     /// The file's length in bytes.
     pub async fn len(&self) -> io::Result<u64> {
-        Ok(self.inner.metadata()?.len())
+        Ok(self.handle.file().metadata()?.len())
     }
 
     /// Cuts the file off at `bytes`, or lengthens it with zeros.
     pub async fn set_len(&self, bytes: u64) -> io::Result<()> {
-        let inner = Arc::clone(&self.inner);
-        blocking::run("set_len", move || inner.set_len(bytes)).await.map_err(storage_full)
+        let handle = Arc::clone(&self.handle);
+        blocking::run("set_len", move || handle.file().set_len(bytes)).await.map_err(storage_full)
     }
 
     /// Lets go of this clone; the last one closes the file. Nothing is synced by it.
     pub async fn close(self) -> io::Result<()> {
-        drop(self);
-        Ok(())
+        file_handle::close(self.handle).await
     }
 }
 
@@ -261,10 +242,7 @@ impl DirectoryLock {
             .create(true)
             .truncate(false)
             .open(path)?;
-        // SAFETY: the descriptor is open.
-        if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } != 0 {
-            return Err(io::Error::last_os_error());
-        }
+        file.try_lock()?;
         Ok(DirectoryLock { _file: file })
     }
 }

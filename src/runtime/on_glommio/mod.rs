@@ -7,7 +7,9 @@
 mod blocking;
 pub(crate) mod clock;
 pub(crate) mod cores;
+mod disk_ring;
 mod executor;
+mod file_handle;
 pub(crate) mod fs;
 pub(crate) mod journal_file;
 mod mailbox;

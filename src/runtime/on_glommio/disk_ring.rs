@@ -1,0 +1,315 @@
+//! A core's own io_uring for files.
+//!
+//! Each operation is submitted by the core's thread, hard-linked to a one-byte SEND into a socket pair. glommio
+//! cannot wait for a second ring, but it can wait for a socket: when the byte arrives, a task of the core (the
+//! reaper) takes the completions and wakes the waiting futures. A lost byte costs a tick, not a hang: the
+//! core's ticker reaps too.
+//!
+//! Ownership is the whole of its safety: what the kernel reads or writes for an operation belongs to the
+//! operation, not to the future that waits for it, from submission until its completion has been taken.
+#![expect(unsafe_code, reason = "submissions hand memory to the kernel by address")]
+
+use std::{
+    cell::{Cell, RefCell},
+    future::Future,
+    io,
+    os::{
+        fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd},
+        unix::net::UnixStream as SocketPair,
+    },
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, Waker},
+};
+
+use futures_lite::AsyncReadExt;
+use glommio::net::UnixStream;
+use io_uring::{IoUring, opcode, squeue, types};
+
+use super::tasks;
+use crate::host;
+
+/// Submissions that fit before they must be handed over; each operation is two. Only a burst within one
+/// system call needs them: they are handed over at once.
+const SUBMISSIONS: u32 = 256;
+
+/// Completions that fit before the kernel keeps them in a list of its own (it loses none).
+const COMPLETIONS: u32 = 2048;
+
+/// Names the linked SENDs, whose completions nobody needs.
+const WAKE_UP: u64 = u64::MAX;
+
+/// What the linked SEND sends.
+static WAKE_UP_BYTE: u8 = 1;
+
+thread_local! {
+    static CURRENT: RefCell<Option<Rc<DiskRing>>> = const { RefCell::new(None) };
+}
+
+/// The ring of one core.
+pub(super) struct DiskRing {
+    ring: RefCell<IoUring>,
+    in_flight: RefCell<InFlight>,
+    wake_up: OwnedFd,
+    /// The kernel was out of resources when something was handed over: to be tried again.
+    backlog: Cell<bool>,
+}
+
+/// Operations that the kernel works on, by the number that names them to it.
+#[derive(Default)]
+struct InFlight {
+    operations: Vec<Option<Rc<dyn Complete>>>,
+    free: Vec<usize>,
+}
+
+trait Complete {
+    fn complete(&self, result: i32);
+}
+
+/// Makes this core's ring; it lasts until the guard is dropped.
+pub(super) fn open() -> io::Result<RingGuard> {
+    let ring = IoUring::builder().dontfork().setup_cqsize(COMPLETIONS).build(SUBMISSIONS)?;
+    let (wake_up, woken) = SocketPair::pair()?;
+    let disk = Rc::new(DiskRing {
+        ring: RefCell::new(ring),
+        in_flight: RefCell::default(),
+        wake_up: wake_up.into(),
+        backlog: Cell::new(false),
+    });
+    disk.unpin_workers();
+    // SAFETY: the descriptor is a connected socket, and given up by `into_raw_fd`.
+    let woken = unsafe { UnixStream::from_raw_fd(woken.into_raw_fd()) };
+    tasks::spawn("file reaper", reap_when_woken(Rc::clone(&disk), woken));
+    CURRENT.set(Some(disk));
+    Ok(RingGuard)
+}
+
+/// Closes the core's ring when dropped, after waiting for what is in flight.
+pub(super) struct RingGuard;
+
+impl Drop for RingGuard {
+    fn drop(&mut self) {
+        if let Some(disk) = CURRENT.take() {
+            disk.wait_for_all();
+        }
+    }
+}
+
+/// This thread's ring. An error off the cores.
+pub(super) fn current() -> io::Result<Rc<DiskRing>> {
+    CURRENT
+        .with_borrow(Clone::clone)
+        .ok_or_else(|| io::Error::other("files can be read and written only on a core"))
+}
+
+/// Takes what has completed, and hands over what could not be handed over before. For the ticker.
+pub(super) fn tick() {
+    if let Ok(disk) = current() {
+        if disk.backlog.get() {
+            disk.hand_over();
+        }
+        disk.reap();
+    }
+}
+
+async fn reap_when_woken(disk: Rc<DiskRing>, mut woken: UnixStream) {
+    let mut bytes = [0; 256];
+    loop {
+        match woken.read(&mut bytes).await {
+            Ok(0) => tasks::abort("the wake-up socket of the file ring was closed"),
+            Ok(_) => disk.reap(),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => tasks::abort(&format!("the wake-up socket of the file ring: {error}")),
+        }
+    }
+}
+
+impl DiskRing {
+    /// Lets the kernel's worker threads of this ring run on any CPU: made by a pinned thread, they would
+    /// fight with it for its own.
+    fn unpin_workers(&self) {
+        let Some(cpus) = host::cpus_of_process() else {
+            return;
+        };
+        if let Err(error) = self.ring.borrow().submitter().register_iowq_aff(&cpus) {
+            tracing::debug!(%error, "the workers of io_uring stay pinned (a kernel before 5.14)");
+        }
+    }
+
+    /// Submits `entry`. The future gives the result of the operation and `held` back; dropped before, it
+    /// leaves the operation to run to its end, and `held` is dropped then.
+    ///
+    /// # Safety
+    /// Every address and descriptor in `entry` must belong to `held`, stay valid when `held` is moved, and be
+    /// used by nobody else (memory that the kernel only reads may be read) as long as `held` lives untouched.
+    pub(super) unsafe fn submit<H: 'static>(
+        self: &Rc<Self>,
+        entry: squeue::Entry,
+        held: H,
+    ) -> Operation<H> {
+        let shared = Rc::new(Shared {
+            held: RefCell::new(Some(held)),
+            result: Cell::new(None),
+            waker: RefCell::new(None),
+        });
+        let complete: Rc<dyn Complete> = Rc::clone(&shared) as Rc<dyn Complete>;
+        let name = self.in_flight.borrow_mut().add(complete);
+        let entries = [
+            entry.flags(squeue::Flags::IO_HARDLINK).user_data(name),
+            opcode::Send::new(types::Fd(self.wake_up.as_raw_fd()), &raw const WAKE_UP_BYTE, 1)
+                // A full socket has bytes enough to wake the reaper.
+                .flags(libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL)
+                .build()
+                .user_data(WAKE_UP),
+        ];
+        self.push(&entries);
+        self.hand_over();
+        Operation { disk: Rc::clone(self), shared }
+    }
+
+    /// Puts `entries` into the submission queue, together or not at all.
+    fn push(&self, entries: &[squeue::Entry; 2]) {
+        loop {
+            // SAFETY: the operation's memory belongs to `held`, which `in_flight` keeps until its completion
+            // has been taken (the promise of `submit`); the byte of the SEND is static, its socket is ours.
+            let pushed = unsafe { self.ring.borrow_mut().submission().push_multiple(entries) };
+            if pushed.is_ok() {
+                return;
+            }
+            // Full: only when the kernel refused to take what is in it.
+            self.hand_over();
+            self.reap();
+            std::thread::yield_now();
+        }
+    }
+
+    /// Hands the submission queue to the kernel. If that is out of resources just now, the ticker tries again.
+    fn hand_over(&self) {
+        let handed_over = self.ring.borrow().submit();
+        self.backlog.set(false);
+        match handed_over {
+            Ok(_) => {}
+            Err(error) if is_passing(&error) => self.backlog.set(true),
+            Err(error) => tasks::abort(&format!("io_uring takes no file operations: {error}")),
+        }
+    }
+
+    /// Takes what has completed, and wakes those who wait for it.
+    fn reap(&self) {
+        loop {
+            let completion = self
+                .ring
+                .borrow_mut()
+                .completion()
+                .next()
+                .map(|entry| (entry.user_data(), entry.result()));
+            match completion {
+                None => break,
+                Some((WAKE_UP, _)) => {}
+                Some((name, result)) => {
+                    let operation = self.in_flight.borrow_mut().remove(name);
+                    if let Some(operation) = operation {
+                        operation.complete(result);
+                    }
+                }
+            }
+        }
+        if self.ring.borrow_mut().submission().cq_overflow() {
+            // The kernel moves its own list into the queue when entered.
+            self.hand_over();
+            self.backlog.set(true);
+        }
+    }
+
+    /// Blocks until nothing is in flight: the core is stopping, and the kernel must be done with its memory.
+    fn wait_for_all(&self) {
+        self.reap();
+        while !self.in_flight.borrow().is_empty() {
+            let waited = self.ring.borrow().submit_and_wait(1);
+            match waited {
+                Ok(_) => {}
+                Err(error) if is_passing(&error) => {}
+                Err(error) => tasks::abort(&format!("io_uring does not end: {error}")),
+            }
+            self.reap();
+        }
+    }
+}
+
+impl Drop for DiskRing {
+    fn drop(&mut self) {
+        // Only after `wait_for_all`, or when the thread ends without it: then the kernel may still use what
+        // the operations hold, so that is never freed.
+        std::mem::forget(std::mem::take(&mut *self.in_flight.borrow_mut()));
+    }
+}
+
+fn is_passing(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EBUSY | libc::EINTR | libc::ENOMEM))
+}
+
+impl InFlight {
+    fn add(&mut self, operation: Rc<dyn Complete>) -> u64 {
+        let index = self.free.pop().unwrap_or(self.operations.len());
+        match self.operations.get_mut(index) {
+            Some(slot) => *slot = Some(operation),
+            None => self.operations.push(Some(operation)),
+        }
+        index as u64
+    }
+
+    fn remove(&mut self, name: u64) -> Option<Rc<dyn Complete>> {
+        let index = usize::try_from(name).ok()?;
+        let operation = self.operations.get_mut(index)?.take()?;
+        self.free.push(index);
+        Some(operation)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.free.len() == self.operations.len()
+    }
+}
+
+/// What an operation and the future that waits for it share. `held` is touched only once `result` is there.
+struct Shared<H> {
+    held: RefCell<Option<H>>,
+    result: Cell<Option<i32>>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl<H> Complete for Shared<H> {
+    fn complete(&self, result: i32) {
+        self.result.set(Some(result));
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+}
+
+/// Waits for a submitted operation: its result (bytes, or an error) and what it held.
+#[must_use = "the operation runs anyway, but its result is lost"]
+pub(super) struct Operation<H> {
+    disk: Rc<DiskRing>,
+    shared: Rc<Shared<H>>,
+}
+
+impl<H> Future for Operation<H> {
+    type Output = (io::Result<usize>, H);
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        if self.shared.result.get().is_none() {
+            // Reads from the page cache are often done by the time they have been submitted.
+            self.disk.reap();
+        }
+        let Some(result) = self.shared.result.get() else {
+            self.shared.waker.replace(Some(context.waker().clone()));
+            return Poll::Pending;
+        };
+        let result = usize::try_from(result)
+            .map_err(|_| io::Error::from_raw_os_error(result.saturating_neg()));
+        match self.shared.held.take() {
+            Some(held) => Poll::Ready((result, held)),
+            None => tasks::abort("a file operation was polled after it had ended"),
+        }
+    }
+}
