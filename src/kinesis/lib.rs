@@ -1,1 +1,71 @@
-//! kinesis
+//! AWS's Kinesis Data Streams over the broker's topics: the operations, free of HTTP.
+//!
+//! **What it is.** A stream is a topic, a shard is an interval of a partition's offsets with a
+//! range of hash keys, a record is a Kafka record (DESIGN 5, `docs/KINESIS.md`). Each operation
+//! is a method of [`Kinesis`] from a request struct to an answer struct, whatever their encoding.
+//!
+//! **What it owns.** The shapes and their constraints, tokens (shard iterators, page tokens),
+//! routing by hash key's result, the mapping of records. No state: streams and shards are the
+//! catalog's, and a token carries all that there is to know.
+//!
+//! **Where it runs.** On tokio's worker threads, off the lane-owning cores, which it reaches
+//! through [`broker::BrokerHandle`] in one place ([`cores`]). Hashing, making batches and
+//! decoding them happens on the worker.
+//!
+//! **What it must never do.** Acknowledge a put before the broker says it is durable; show a
+//! record outside its shard's offsets; keep anything about a stream between two calls.
+//!
+//! **Where to start reading.** [`requests`] and [`constraints`] (what is asked), [`log`] (what it
+//! needs of the broker), then `put.rs` and `read.rs`; `lineage.rs` for the shards' history.
+
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod operation_tests;
+
+pub mod answers;
+mod calendar;
+pub mod constraints;
+pub mod cores;
+pub mod error;
+mod gather;
+mod harvest;
+mod iterator;
+mod limits;
+mod lineage;
+pub mod log;
+pub mod model_operations;
+mod partition_key;
+mod put;
+mod read;
+pub mod requests;
+mod shards;
+pub mod stream;
+mod streams;
+pub mod token;
+pub mod validation;
+pub mod wire;
+
+pub use cores::BrokerLog;
+pub use error::{ApiError, ErrorKind};
+pub use log::Log;
+pub use stream::Caller;
+
+/// The topic setting that keeps a stream's mode: `provisioned` or `on_demand`.
+const STREAM_MODE_CONFIG: &str = "stream.mode";
+/// `EncryptionType` of everything: KMS is not served yet.
+const NOT_ENCRYPTED: &str = "NONE";
+
+/// The operations of Kinesis Data Streams, over a log.
+pub struct Kinesis<L> {
+    log: L,
+    tokens: token::Tokens,
+}
+
+impl<L: Log> Kinesis<L> {
+    /// The operations over `log`. Tokens are made under `secret`, which must stay the same for
+    /// them to be good after a restart.
+    pub fn new(log: L, secret: &[u8]) -> Kinesis<L> {
+        Kinesis { log, tokens: token::Tokens::new(secret) }
+    }
+}

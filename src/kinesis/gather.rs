@@ -1,0 +1,118 @@
+//! Makes batches of the records of one put.
+
+use std::collections::BTreeMap;
+
+use batch::BatchBuilder;
+use bytes::BytesMut;
+use model::{Compression, PartitionIndex, Timestamp};
+
+use crate::{limits::BATCH_OVERHEAD_BYTES, log::Routes, put::Incoming};
+
+/// A batch for one shard.
+#[derive(Debug)]
+pub(crate) struct ShardBatch {
+    /// The shard's partition.
+    pub partition: PartitionIndex,
+    /// The batch.
+    pub bytes: BytesMut,
+    /// The places of its records in the request.
+    pub members: Vec<usize>,
+}
+
+/// The records as batches: one per shard, or several in order where one would pass the topic's
+/// `max.message.bytes`. All records carry the time of arrival, `now`.
+pub(crate) fn batches(records: &[Incoming], routes: &Routes, now: Timestamp) -> Vec<ShardBatch> {
+    let mut by_partition: BTreeMap<PartitionIndex, Vec<usize>> = BTreeMap::new();
+    for (place, &partition) in routes.partitions.iter().enumerate().take(records.len()) {
+        by_partition.entry(partition).or_default().push(place);
+    }
+    let mut batches = Vec::with_capacity(by_partition.len());
+    for (partition, places) in by_partition {
+        let mut open = OpenBatch::default();
+        for place in places {
+            let Some(record) = records.get(place) else { continue };
+            if open.would_pass(record, routes.batch_bytes_max) {
+                std::mem::take(&mut open).close(partition, &mut batches);
+            }
+            open.push(place, record, now);
+        }
+        open.close(partition, &mut batches);
+    }
+    batches
+}
+
+struct OpenBatch {
+    builder: BatchBuilder,
+    members: Vec<usize>,
+}
+
+impl Default for OpenBatch {
+    fn default() -> Self {
+        OpenBatch { builder: BatchBuilder::new(Compression::None), members: Vec::new() }
+    }
+}
+
+impl OpenBatch {
+    fn would_pass(&self, record: &Incoming, batch_bytes_max: usize) -> bool {
+        let bytes = self.builder.size_bytes() + record.size_bytes() + BATCH_OVERHEAD_BYTES;
+        !self.members.is_empty() && bytes > batch_bytes_max
+    }
+
+    fn push(&mut self, place: usize, record: &Incoming, now: Timestamp) {
+        self.builder.push(now, Some(record.key.as_bytes()), Some(&record.data), &[]);
+        self.members.push(place);
+    }
+
+    fn close(self, partition: PartitionIndex, batches: &mut Vec<ShardBatch>) {
+        if self.members.is_empty() {
+            return;
+        }
+        // Building fails only over 2^31 bytes or records; a request has 10 MiB and 500. Were it
+        // to fail, these records would have no answer, which the caller reports as a failure.
+        if let Ok(bytes) = self.builder.build() {
+            batches.push(ShardBatch { partition, bytes, members: self.members });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use model::{HashKey, TopicId};
+
+    fn record(key: &str, size: usize) -> Incoming {
+        Incoming { key: key.into(), data: vec![b'd'; size].into(), hash: HashKey(0) }
+    }
+
+    fn routes(partitions: &[u32], batch_bytes_max: usize) -> Routes {
+        Routes {
+            topic: TopicId(1),
+            batch_bytes_max,
+            partitions: partitions.iter().copied().map(PartitionIndex).collect(),
+        }
+    }
+
+    #[test]
+    fn records_of_one_shard_are_one_batch_in_the_order_of_the_request() {
+        let records = ["a", "b", "c", "d"].map(|key| record(key, 10));
+        let made = batches(&records, &routes(&[1, 0, 1, 1], 1 << 20), Timestamp(77));
+        let members: Vec<_> = made.iter().map(|b| (b.partition.0, b.members.clone())).collect();
+        assert_eq!(members, [(0, vec![1]), (1, vec![0, 2, 3])]);
+        let whole = Bytes::copy_from_slice(&made[1].bytes);
+        assert_eq!(batch::check_produced(&whole, 1 << 20).unwrap().header.record_count, 3);
+        let read = batch::records(&whole, 1 << 20).unwrap().map(Result::unwrap);
+        let read: Vec<_> = read.map(|r| (r.key.unwrap(), r.timestamp.0)).collect();
+        assert_eq!(read, [("a".into(), 77), ("c".into(), 77), ("d".into(), 77)]);
+    }
+
+    #[test]
+    fn a_batch_over_the_topics_maximum_is_made_as_several_in_order() {
+        let records: Vec<_> = (0..10).map(|_| record("k", 300)).collect();
+        let made = batches(&records, &routes(&[0; 10], 1000), Timestamp(1));
+        assert!(made.iter().all(|batch| batch.bytes.len() <= 1000));
+        let places: Vec<usize> = made.iter().flat_map(|batch| batch.members.clone()).collect();
+        assert_eq!(places, (0..10).collect::<Vec<_>>());
+        assert!(made.len() > 1 && made.len() < 10, "{}", made.len());
+    }
+}
