@@ -73,9 +73,7 @@ impl Machine {
     }
 
     fn disk<T>(self, change: impl FnOnce(&mut super::disk::Disk) -> T) -> T {
-        let disk = world().disks.of(self.id);
-        let value = change(&mut disk.borrow_mut());
-        value
+        change(&mut world().disks.of(self.id).borrow_mut())
     }
 
     /// Leaves the disk so many free bytes; `None` makes it endless again.

@@ -183,10 +183,6 @@ impl File {
     }
 
     /// The file's length in bytes.
-    #[expect(
-        clippy::len_without_is_empty,
-        reason = "a file's length is an operation that can fail"
-    )]
     pub async fn len(&self) -> io::Result<u64> {
         self.handle.len()
     }

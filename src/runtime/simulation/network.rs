@@ -170,12 +170,12 @@ impl Network {
     }
 
     fn pipe(&self, random: &Random) -> Pipe {
-        let slowest_us = [20, 200, 2_000][random.index(3)] * self.delay_factor;
+        let slowest_us = random.choose([20, 200, 2_000]) * self.delay_factor;
         Pipe {
             state: Cell::new(PipeState::Open),
             segments: RefCell::default(),
             changed: Notify::new(),
-            capacity_bytes: [4 << 10, 64 << 10, 1 << 20][random.index(3)],
+            capacity_bytes: random.choose([4 << 10, 64 << 10, 1 << 20]),
             delay_us: (5, slowest_us),
         }
     }

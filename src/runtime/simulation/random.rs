@@ -36,6 +36,14 @@ impl Random {
         self.below(len as u64) as usize
     }
 
+    /// One of these.
+    pub fn choose<T: Copy, const N: usize>(&self, choices: [T; N]) -> T {
+        const { assert!(N > 0, "something to choose from") };
+        let picked = self.index(N);
+        #[expect(clippy::indexing_slicing, reason = "`index` stays below N, which is above 0")]
+        choices[picked]
+    }
+
     /// A number in `low..=high`.
     pub fn between(&self, low: u64, high: u64) -> u64 {
         low + self.below(high.saturating_sub(low).saturating_add(1))

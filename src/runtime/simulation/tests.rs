@@ -75,8 +75,7 @@ fn the_seed_decides_which_of_two_tasks_runs_first() {
                 crate::spawn("racer", async move { order.borrow_mut().push(name) });
             }
             crate::sleep(Duration::from_millis(1)).await;
-            let first = order.borrow()[0];
-            first
+            order.take().remove(0)
         })
     };
     let firsts: Vec<char> = (0..20).map(first_of).collect();
