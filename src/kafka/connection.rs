@@ -1,0 +1,182 @@
+//! One client's connection: requests in, replies out, in order.
+//!
+//! Two halves run as one task. The reader takes frames, parses them and starts their handlers; the
+//! writer awaits the replies in the order of the requests and writes them. A connection has a
+//! number of slots: a produce request takes one, so several may be under way; any other takes all,
+//! so it starts when everything before it is answered, as Kafka works off one request at a time.
+
+use std::{net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
+
+use broker::Broker;
+use bytes::BytesMut;
+use futures_util::future::{Either, select};
+use runtime::{
+    net::{Stream, WriteHalf},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+};
+
+use crate::{
+    KafkaConfig,
+    budget::{Admission, MemoryBudget},
+    frames::{Frame, FrameReader},
+    handlers::api_versions,
+    request::{self, Disconnect, Reply, ReplyFuture, Request},
+};
+
+/// Most produce requests under way on one connection.
+const SLOTS: u32 = 16;
+/// How long replies under way may take once the client has stopped sending.
+const DRAIN_MAX: Duration = Duration::from_secs(30);
+/// A large reply is written in pieces, each of which the client must take in time: a reply holds
+/// memory.
+const PIECE_BYTES: usize = 256 << 10;
+const PIECE_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// What all connections of a core share.
+pub struct Door {
+    /// The operations.
+    pub broker: Rc<Broker>,
+    /// How the door was set up.
+    pub config: Rc<KafkaConfig>,
+    /// Memory for requests and replies.
+    pub budget: MemoryBudget,
+}
+
+/// A request that was started.
+struct Started {
+    reply: ReplyFuture,
+    /// Shares of memory and slots, given back when the reply is written.
+    _held: (Admission, Option<Admission>, OwnedSemaphorePermit),
+}
+
+/// Serves a connection until the client goes, misbehaves, or `draining` resolves and what is under
+/// way is answered.
+pub async fn serve(door: Rc<Door>, stream: Stream, draining: impl Future<Output = ()>) {
+    let peer = stream.peer_address();
+    let (read_half, write_half) = stream.split();
+    let frame_bytes_max = door.config.request_bytes_max;
+    let frames = FrameReader::new(read_half, frame_bytes_max, door.budget.clone());
+    let disconnect = Disconnect::default();
+    let (queue, started) = mpsc::unbounded_channel();
+    let reader = Reader { door, peer, frames, disconnect: disconnect.clone(), queue };
+    let reading = Box::pin(select(Box::pin(reader.run()), Box::pin(draining)));
+    let writing = Box::pin(write_replies(write_half, started, peer));
+    match select(reading, writing).await {
+        Either::Left((reading, writing)) => {
+            // With the reader goes the queue's sender, so that the writer comes to its end.
+            drop(reading);
+            // Waiting fetches end without a reply; the others get theirs, if in time.
+            disconnect.announce();
+            if runtime::timeout(DRAIN_MAX, writing).await.is_err() {
+                tracing::info!(%peer, "replies under way were given up");
+            }
+        }
+        // Dropping the reader, and with it the socket, ends whatever is under way.
+        Either::Right(_) => disconnect.announce(),
+    }
+}
+
+struct Reader {
+    door: Rc<Door>,
+    peer: SocketAddr,
+    frames: FrameReader,
+    disconnect: Disconnect,
+    queue: mpsc::UnboundedSender<Started>,
+}
+
+impl Reader {
+    /// Returns when no more requests are to be read.
+    async fn run(mut self) {
+        let slots = Arc::new(Semaphore::new(SLOTS as usize));
+        loop {
+            let frame = match self.frames.next().await {
+                Ok(Some(frame)) => frame,
+                Ok(None) => return,
+                Err(error) => {
+                    tracing::warn!(peer = %self.peer, %error, "connection closed");
+                    return;
+                }
+            };
+            if !self.start(frame, &slots).await {
+                return;
+            }
+        }
+    }
+
+    /// Starts a frame's handler; false if the connection must end.
+    async fn start(&mut self, frame: Frame, slots: &Arc<Semaphore>) -> bool {
+        let parsed = match request::parse(frame.bytes) {
+            Ok(parsed) => parsed,
+            Err(error) => {
+                tracing::warn!(peer = %self.peer, %error, "connection closed");
+                return false;
+            }
+        };
+        let wanted = if parsed.api.pipelined { 1 } else { SLOTS };
+        let slot = Box::pin(Arc::clone(slots).acquire_many_owned(wanted));
+        let slot = match select(slot, Box::pin(self.frames.closed())).await {
+            Either::Left((Ok(slot), _)) => slot,
+            // The client has gone while earlier requests were worked on.
+            _ => return false,
+        };
+        let decoded = match parsed.elements {
+            0 => None,
+            elements => Some(self.door.budget.admit_decoded(elements).await),
+        };
+        let serve =
+            if parsed.unknown_version { api_versions::unknown_version } else { parsed.api.serve };
+        let request = Request {
+            broker: Rc::clone(&self.door.broker),
+            config: Rc::clone(&self.door.config),
+            header: parsed.header,
+            flexible: parsed.flexible,
+            body: parsed.body,
+            budget: self.door.budget.clone(),
+            disconnect: self.disconnect.clone(),
+        };
+        let reply = serve(request);
+        self.queue.send(Started { reply, _held: (frame.admission, decoded, slot) }).is_ok()
+    }
+}
+
+/// Writes replies in the order of their requests; returns when there are no more, or when the
+/// connection must end.
+async fn write_replies(
+    mut half: WriteHalf,
+    mut started: mpsc::UnboundedReceiver<Started>,
+    peer: SocketAddr,
+) {
+    while let Some(Started { reply, _held }) = started.recv().await {
+        let written = match reply.await {
+            Reply::Frame(frame) => write(&mut half, frame).await,
+            Reply::Large(frame, share) => {
+                let written = write(&mut half, frame).await;
+                drop(share);
+                written
+            }
+            Reply::Nothing => true,
+            Reply::Close(reason) => {
+                tracing::warn!(%peer, reason, "connection closed");
+                false
+            }
+        };
+        if !written {
+            break;
+        }
+    }
+    // A client that has gone need not be told.
+    let _ = half.close().await;
+}
+
+async fn write(half: &mut WriteHalf, frame: BytesMut) -> bool {
+    if frame.len() <= PIECE_BYTES {
+        return half.write_all(&frame).await.is_ok();
+    }
+    for piece in frame.chunks(PIECE_BYTES) {
+        match runtime::timeout(PIECE_TIME_MAX, half.write_all(piece)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) | Err(_) => return false,
+        }
+    }
+    true
+}

@@ -1,0 +1,161 @@
+//! The listener of one core, and its end.
+
+use std::{cell::Cell, io, net::SocketAddr, rc::Rc, time::Duration};
+
+use broker::Broker;
+use futures_util::future::{Either, select};
+use runtime::{
+    net::{Listener, Stream},
+    sync::{Notify, watch},
+};
+
+use crate::{
+    budget::MemoryBudget,
+    connection::{self, Door},
+};
+
+/// How the door is set up.
+#[derive(Debug, Clone)]
+pub struct KafkaConfig {
+    /// Where to listen; port 0 takes any free one.
+    pub listen: SocketAddr,
+    /// `socket.request.max.bytes`: larger frames are refused.
+    pub request_bytes_max: usize,
+    /// `fetch.max.bytes`: a reply has no more, its first batch apart.
+    pub fetch_bytes_max: usize,
+}
+
+impl KafkaConfig {
+    /// Listens on `listen`, with Kafka's defaults for the rest.
+    pub fn new(listen: SocketAddr) -> KafkaConfig {
+        KafkaConfig { listen, request_bytes_max: 104_857_600, fetch_bytes_max: 57_671_680 }
+    }
+}
+
+/// How long [`Server::stop`] waits for replies under way.
+const STOP_GRACE: Duration = Duration::from_secs(10);
+
+/// How far the end has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    /// Connections are accepted and served.
+    Serving,
+    /// What is under way is answered; nothing new is taken.
+    Draining,
+    /// What is left is dropped.
+    Ended,
+}
+
+/// The Kafka door of one core.
+pub struct Server {
+    local_address: SocketAddr,
+    phase: watch::Sender<Phase>,
+    open: Rc<OpenConnections>,
+}
+
+#[derive(Debug, Default)]
+struct OpenConnections {
+    count: Cell<usize>,
+    closed: Notify,
+}
+
+/// Counts a connection while it lives.
+struct Counted(Rc<OpenConnections>);
+
+impl Counted {
+    fn new(open: &Rc<OpenConnections>) -> Counted {
+        open.count.set(open.count.get() + 1);
+        Counted(Rc::clone(open))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.count.set(self.0.count.get() - 1);
+        self.0.closed.notify_waiters();
+    }
+}
+
+/// Listens and serves on this core. Every core calls it, with the same address: the kernel spreads
+/// the connections.
+pub fn serve(broker: Rc<Broker>, config: KafkaConfig) -> io::Result<Server> {
+    let listener = Listener::bind(config.listen)?;
+    let local_address = listener.local_addr()?;
+    let budget = MemoryBudget::new(broker.request_memory_bytes());
+    let door = Rc::new(Door { broker, config: Rc::new(config), budget });
+    let (phase, phases) = watch::channel(Phase::Serving);
+    let open = Rc::new(OpenConnections::default());
+    runtime::spawn("kafka accept", accept_all(listener, door, phases, Rc::clone(&open)));
+    Ok(Server { local_address, phase, open })
+}
+
+impl Server {
+    /// Where it listens.
+    pub fn local_address(&self) -> SocketAddr {
+        self.local_address
+    }
+
+    /// Connections that are open on this core.
+    pub fn open_connections(&self) -> usize {
+        self.open.count.get()
+    }
+
+    /// Stops accepting and reading, lets replies under way go out for a bounded time, and closes.
+    pub async fn stop(self) {
+        self.phase.send_replace(Phase::Draining);
+        if runtime::timeout(STOP_GRACE, self.all_closed()).await.is_ok() {
+            return;
+        }
+        tracing::warn!(connections = self.open_connections(), "connections dropped at the end");
+        self.phase.send_replace(Phase::Ended);
+        self.all_closed().await;
+    }
+
+    async fn all_closed(&self) {
+        loop {
+            let closed = self.open.closed.notified();
+            if self.open.count.get() == 0 {
+                return;
+            }
+            closed.await;
+        }
+    }
+}
+
+async fn accept_all(
+    listener: Listener,
+    door: Rc<Door>,
+    phases: watch::Receiver<Phase>,
+    open: Rc<OpenConnections>,
+) {
+    let mut draining = Box::pin(reached(phases.clone(), Phase::Draining));
+    loop {
+        match select(Box::pin(listener.accept()), draining.as_mut()).await {
+            Either::Left((Ok(stream), _)) => {
+                let counted = Counted::new(&open);
+                let serving = serve_one(Rc::clone(&door), stream, phases.clone(), counted);
+                runtime::spawn("kafka connection", serving);
+            }
+            Either::Left((Err(error), _)) => {
+                tracing::warn!(%error, "a connection was not accepted");
+            }
+            Either::Right(_) => return,
+        }
+    }
+}
+
+async fn serve_one(
+    door: Rc<Door>,
+    stream: Stream,
+    phases: watch::Receiver<Phase>,
+    _counted: Counted,
+) {
+    let draining = reached(phases.clone(), Phase::Draining);
+    let serving = Box::pin(connection::serve(door, stream, draining));
+    select(serving, Box::pin(reached(phases, Phase::Ended))).await;
+}
+
+/// Resolves when the phase is reached, or when the server was dropped without being stopped.
+async fn reached(mut phases: watch::Receiver<Phase>, phase: Phase) {
+    let _ = phases.wait_for(|now| *now >= phase).await;
+}
