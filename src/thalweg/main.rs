@@ -1,2 +1,44 @@
-//! thalweg
-fn main() {}
+//! `thalweg`: the program. Command line, configuration, logs, and the wiring of the rooms.
+//!
+//! **What it owns.** The process: its arguments, its log, its signals, its exit code, and the tokio
+//! runtime on which the AWS door lives beside the lane-owning cores.
+//!
+//! **What it must never do.** Decide anything about data: that is `broker` and below.
+//!
+//! **Where to start reading.** [`arguments`] for what can be said on the command line,
+//! [`configuration`] for how flags, environment, file and defaults become one, [`serve`] for the
+//! life of a broker process from start to stop.
+
+mod arguments;
+mod config_file;
+mod configuration;
+mod host;
+mod logging;
+mod serve;
+mod size;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::{
+    arguments::{Arguments, Command, with_default_command},
+    configuration::Configuration,
+};
+
+fn main() -> ExitCode {
+    let Arguments { command } = Arguments::parse_from(with_default_command(std::env::args_os()));
+    let Command::Serve(arguments) = command;
+    let outcome = Configuration::resolve(arguments).map_err(Into::into).and_then(|configuration| {
+        logging::start(configuration.log_format);
+        serve::run(configuration)
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Before the log is up, or after it: whoever started the program must see this.
+            eprintln!("thalweg: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

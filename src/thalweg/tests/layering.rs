@@ -127,7 +127,8 @@ fn names_crate(code: &str, name: &str) -> bool {
         let after = &code[at + name.len()..];
         let starts = before.is_none_or(|c| !c.is_alphanumeric() && !"_.:\"".contains(c));
         let root = starts || code[..at].trim_end().ends_with("extern crate");
-        root && (after.starts_with("::") || (code.trim_start().starts_with("use ") && after.starts_with(';')))
+        root && (after.starts_with("::")
+            || (code.trim_start().starts_with("use ") && after.starts_with(';')))
     })
 }
 
@@ -203,10 +204,7 @@ fn simulated_rooms_reach_the_world_through_runtime() {
             for (path, instead) in NOT_SIMULATED {
                 let plain = code.replace("runtime::Instant", "");
                 if plain.contains(path) {
-                    broken.push(format!(
-                        "{} names {path}: use {instead}",
-                        source.place(number)
-                    ));
+                    broken.push(format!("{} names {path}: use {instead}", source.place(number)));
                 }
             }
         }
@@ -255,7 +253,8 @@ fn only_the_runtime_is_unsafe() {
             continue;
         }
         for (number, code) in source.code() {
-            let word = code.split(|c: char| !c.is_alphanumeric() && c != '_').any(|w| w == "unsafe");
+            let word =
+                code.split(|c: char| !c.is_alphanumeric() && c != '_').any(|w| w == "unsafe");
             if word {
                 broken.push(source.place(number));
             }
