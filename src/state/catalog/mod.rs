@@ -1,0 +1,193 @@
+//! Topics, where their partitions live, settings, producer-id blocks: the state of lane 0, of
+//! which every core holds a replica.
+
+mod broker_configs;
+mod command;
+mod error;
+mod snapshot;
+mod topic;
+mod validation;
+
+use std::{collections::BTreeMap, rc::Rc};
+
+use model::{LaneId, Offset, PartitionIndex, ProducerId, Timestamp, TopicId, TopicName};
+
+pub use self::{
+    command::{CatalogCommand, CatalogEvent, OverrideChange},
+    error::CatalogError,
+    topic::{PartitionState, Topic},
+    validation::{TopicRequest, ValidatedTopic},
+};
+use crate::{
+    configs::{BrokerLayers, Overrides, resolve_topic},
+    shards::Shards,
+};
+
+/// The most partitions of all topics together, unless [`Catalog::set_partitions_max`] says else.
+pub const PARTITIONS_MAX: usize = 100_000;
+
+/// What the broker knows of its topics. The fold of its commands, plus this process's static
+/// settings, which are not journaled.
+#[derive(Debug, Clone)]
+pub struct Catalog {
+    topics: BTreeMap<TopicId, Topic>,
+    names: BTreeMap<TopicName, TopicId>,
+    /// Names with `.` and `_` made one, because Kafka lets no two topics differ in these only.
+    collision_forms: BTreeMap<String, TopicId>,
+    partition_count: usize,
+    next_producer_id: ProducerId,
+    broker: BrokerLayers,
+    partitions_max: usize,
+}
+
+impl Default for Catalog {
+    fn default() -> Self {
+        Catalog {
+            topics: BTreeMap::new(),
+            names: BTreeMap::new(),
+            collision_forms: BTreeMap::new(),
+            partition_count: 0,
+            next_producer_id: ProducerId(0),
+            broker: BrokerLayers::default(),
+            partitions_max: PARTITIONS_MAX,
+        }
+    }
+}
+
+impl Catalog {
+    /// The topic of a name.
+    pub fn topic(&self, name: &TopicName) -> Option<&Topic> {
+        self.names.get(name).and_then(|id| self.topics.get(id))
+    }
+
+    /// The topic of an id.
+    pub fn topic_by_id(&self, id: TopicId) -> Option<&Topic> {
+        self.topics.get(&id)
+    }
+
+    /// All topics, in the order of their names.
+    pub fn topics(&self) -> impl Iterator<Item = &Topic> {
+        self.names.values().filter_map(|id| self.topics.get(id))
+    }
+
+    /// How many partitions all topics have together.
+    pub fn partition_count(&self) -> usize {
+        self.partition_count
+    }
+
+    /// Bounds the number of partitions of all topics together; what exists already stays.
+    pub fn set_partitions_max(&mut self, partitions_max: usize) {
+        self.partitions_max = partitions_max;
+    }
+
+    /// Applies a journaled command that was decided at `at`. The same commands give the same
+    /// state everywhere. An error means that the command was not validated against this state,
+    /// and that nothing was changed.
+    pub fn apply(
+        &mut self,
+        command: &CatalogCommand,
+        at: Timestamp,
+    ) -> Result<CatalogEvent, CatalogError> {
+        match command {
+            CatalogCommand::CreateTopic { name, id, partitions, configs } => {
+                self.create_topic(name, *id, partitions, configs, at)
+            }
+            CatalogCommand::DeleteTopic { id } => self.delete_topic(*id),
+            CatalogCommand::AddPartitions { id, lanes, closing_offsets } => {
+                self.add_partitions(*id, lanes, closing_offsets, at)
+            }
+            CatalogCommand::AlterTopicConfigs { id, change } => {
+                let Catalog { topics, broker, .. } = self;
+                let topic = topics.get_mut(id).ok_or_else(|| CatalogError::unknown_id(*id))?;
+                change.apply(&mut topic.overrides);
+                topic.effective = Rc::new(resolve_topic(&topic.overrides, broker));
+                Ok(CatalogEvent::TopicConfigsChanged { id: *id })
+            }
+            CatalogCommand::AlterBrokerConfigs { broker, change } => {
+                change.apply(self.broker.dynamic_mut(*broker));
+                self.resolve_all();
+                Ok(CatalogEvent::BrokerConfigsChanged)
+            }
+            CatalogCommand::ReserveProducerIds { count } => {
+                let first = self.next_producer_id;
+                let next = first.0.checked_add(i64::from(*count));
+                self.next_producer_id = ProducerId(next.ok_or_else(|| {
+                    CatalogError::InvalidRequest("There are no more producer ids.".to_owned())
+                })?);
+                Ok(CatalogEvent::ProducerIdsReserved { first, count: *count })
+            }
+        }
+    }
+
+    fn create_topic(
+        &mut self,
+        name: &TopicName,
+        id: TopicId,
+        lanes: &[LaneId],
+        configs: &Overrides,
+        at: Timestamp,
+    ) -> Result<CatalogEvent, CatalogError> {
+        self.check_name_is_free(name)?;
+        if id == TopicId::NONE || self.topics.contains_key(&id) {
+            return Err(CatalogError::InvalidRequest(format!("The topic id {id} is in use.")));
+        }
+        let count = u32::try_from(lanes.len()).unwrap_or(u32::MAX);
+        if count == 0 {
+            return Err(CatalogError::no_partitions());
+        }
+        let topic = Topic {
+            id,
+            name: name.clone(),
+            created: at,
+            partitions: lanes.iter().map(|lane| PartitionState { lane: *lane }).collect(),
+            overrides: configs.clone(),
+            effective: Rc::new(resolve_topic(configs, &self.broker)),
+            shards: Shards::uniform(count, at),
+        };
+        self.insert(topic);
+        Ok(CatalogEvent::TopicCreated { id })
+    }
+
+    fn insert(&mut self, topic: Topic) {
+        self.partition_count += topic.partitions.len();
+        self.names.insert(topic.name.clone(), topic.id);
+        self.collision_forms.insert(topic.name.collision_form(), topic.id);
+        self.topics.insert(topic.id, topic);
+    }
+
+    fn delete_topic(&mut self, id: TopicId) -> Result<CatalogEvent, CatalogError> {
+        let topic = self.topics.remove(&id).ok_or_else(|| CatalogError::unknown_id(id))?;
+        self.names.remove(&topic.name);
+        self.collision_forms.remove(&topic.name.collision_form());
+        self.partition_count -= topic.partitions.len();
+        Ok(CatalogEvent::TopicDeleted { topic: Box::new(topic) })
+    }
+
+    fn add_partitions(
+        &mut self,
+        id: TopicId,
+        lanes: &[LaneId],
+        closing_offsets: &[Offset],
+        at: Timestamp,
+    ) -> Result<CatalogEvent, CatalogError> {
+        let topic = self.topics.get_mut(&id).ok_or_else(|| CatalogError::unknown_id(id))?;
+        let count = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
+        let from = count(topic.partitions.len());
+        let end_of = |partition: PartitionIndex| closing_offsets.get(partition.0 as usize).copied();
+        topic.shards.add_partitions(PartitionIndex(from), count(lanes.len()), at, end_of)?;
+        topic.partitions.extend(lanes.iter().map(|lane| PartitionState { lane: *lane }));
+        self.partition_count += lanes.len();
+        Ok(CatalogEvent::PartitionsAdded { id, from, to: count(topic.partitions.len()) })
+    }
+
+    /// Works out every topic's effective settings anew.
+    fn resolve_all(&mut self) {
+        let Catalog { topics, broker, .. } = self;
+        for topic in topics.values_mut() {
+            topic.effective = Rc::new(resolve_topic(&topic.overrides, broker));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,1 @@
+//! The two invariants, and what Kinesis sees.
