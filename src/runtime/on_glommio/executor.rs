@@ -21,12 +21,18 @@ use crate::{
 /// wake-ups in ordinary work; its default of 100 ms lets one busy queue hold up every socket for that long.
 const PREEMPT_AFTER: Duration = Duration::from_millis(20);
 
-/// The backstop against lost wake-ups: at most this long does a ready task lie in a parked executor.
+/// The backstop against lost wake-ups: this many tasks of each core sleep in turn, so that one of their timers
+/// fires each tick. One would not do: it would sleep no more once its own wake-up is lost.
+const TICKERS: u32 = 8;
+
+/// How often a timer fires while the core is in use: about as long as a ready task may lie in a parked executor.
 const TICK_IN_USE: Duration = Duration::from_millis(10);
 
-/// The same once a core has had nothing to do for [`TICKS_UNTIL_IDLE`] ticks.
+/// The same once a core has had nothing to do for a while.
 const TICK_IDLE: Duration = Duration::from_millis(50);
-const TICKS_UNTIL_IDLE: u32 = 100;
+
+/// Rounds of a ticker without any other work until the core counts as idle.
+const ROUNDS_UNTIL_IDLE: u32 = 12;
 
 /// Shares of the background queue, against 1,000 of everything else.
 const BACKGROUND_SHARES: usize = 100;
@@ -177,7 +183,7 @@ where
                 "background",
             );
             let _context = ContextGuard::enter(CoreContext { core, background });
-            tasks::spawn("ticker", tick());
+            spawn_tickers();
             match disk_ring::open() {
                 Ok(_ring) => Ok(tasks::guarded("the main task", async move { body().await }).await),
                 Err(error) => Err(format!("the io_uring for files: {error}")),
@@ -219,19 +225,29 @@ async fn serve<S>(
     }
 }
 
-/// Wakes the executor again and again, and with it any ready task that it parked on (a fault of glommio 0.9.0:
-/// its run loop takes "the pre-emption timer fired before the first queue ran" for "nothing is ready").
+/// Starts what wakes the executor again and again, and with it any ready task that it parked on (a fault of
+/// glommio 0.9.0: its run loop takes "the pre-emption timer fired before the first queue ran" for "nothing is
+/// ready"). See `lost_wake_ups.rs`.
+pub(super) fn spawn_tickers() {
+    for number in 0..TICKERS {
+        tasks::spawn("ticker", async move {
+            crate::sleep(TICK_IN_USE * number).await;
+            tick().await;
+        });
+    }
+}
+
 async fn tick() {
     let mut executed = 0;
-    let mut idle_ticks = 0;
+    let mut idle_rounds = 0;
     loop {
         let now_executed = glommio::executor().executor_stats().tasks_executed();
-        // One of them is this task itself.
-        let in_use = now_executed.saturating_sub(executed) > 1;
+        // The tickers themselves run once a round each.
+        let in_use = now_executed.saturating_sub(executed) > u64::from(TICKERS);
         executed = now_executed;
-        idle_ticks = if in_use { 0 } else { idle_ticks + 1 };
-        let idle = idle_ticks >= TICKS_UNTIL_IDLE;
+        idle_rounds = if in_use { 0 } else { idle_rounds + 1 };
         disk_ring::tick();
-        crate::sleep(if idle { TICK_IDLE } else { TICK_IN_USE }).await;
+        let idle = idle_rounds >= ROUNDS_UNTIL_IDLE;
+        crate::sleep(TICKERS * if idle { TICK_IDLE } else { TICK_IN_USE }).await;
     }
 }

@@ -12,6 +12,8 @@ mod executor;
 mod file_handle;
 pub(crate) mod fs;
 pub(crate) mod journal_file;
+#[cfg(test)]
+mod lost_wake_ups;
 mod mailbox;
 pub(crate) mod net;
 pub(crate) mod tasks;
