@@ -179,3 +179,6 @@ impl Walk<'_> {
         sum + usize::from(self.flexible)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,3 +6,6 @@ pub mod describe_log_dirs;
 pub mod fetch;
 pub mod produce;
 pub mod topic_ref;
+
+#[cfg(test)]
+mod tests;
