@@ -67,6 +67,8 @@ pub struct Pattern {
 
 /// Records in one PutRecords.
 pub const RECORDS_PER_PUT_MAX: usize = 500;
+/// Tags in one request.
+pub const TAGS_MAX: usize = 200;
 /// Records in one answer of GetRecords.
 pub const RECORDS_PER_GET_MAX: i64 = 10_000;
 /// Bytes of data and partition keys in one PutRecords, and in one answer of GetRecords: 10 MiB.
@@ -156,7 +158,7 @@ impl Constrained for requests::CreateStream {
         optional "ShardCount", Rule::Number { min: 1, max: i64::MAX }, |r| Seen::number(r.shard_count);
         required "StreamName", NAME, |r| Seen::text(&r.stream_name);
         optional "StreamModeDetails", Rule::Free, |r| Seen::present(&r.stream_mode_details);
-        optional "Tags", Rule::List { min: 1, max: 200 }, |r| Seen::sized(r.tags.as_ref().map(|t| t.len()));
+        optional "Tags", Rule::List { min: 1, max: TAGS_MAX }, |r| Seen::sized(r.tags.as_ref().map(|t| t.len()));
         optional "WarmThroughputMiBps", Rule::Number { min: 0, max: i64::MAX }, |r| Seen::number(r.warm_throughput_mibps);
         optional "MaxRecordSizeInKiB", Rule::Number { min: 1024, max: 10_240 }, |r| Seen::number(r.max_record_size_kib);
         optional "RecordDistributionStrategy", DISTRIBUTION, |r| Seen::text(&r.record_distribution_strategy);

@@ -18,12 +18,8 @@
 //! **Where to start reading.** [`requests`] and [`constraints`] (what is asked), [`log`] (what it
 //! needs of the broker), then `put.rs` and `read.rs`; `lineage.rs` for the shards' history.
 
-#[cfg(test)]
-mod fake;
-#[cfg(test)]
-mod operation_tests;
-
 pub mod answers;
+mod bounded;
 mod calendar;
 pub mod constraints;
 pub mod cores;
@@ -69,3 +65,8 @@ impl<L: Log> Kinesis<L> {
         Kinesis { log, tokens: token::Tokens::new(secret) }
     }
 }
+
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod operation_tests;

@@ -8,7 +8,10 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::wire::{Blob, Time};
+use crate::{
+    bounded,
+    wire::{Blob, Time},
+};
 
 /// `CreateStream`.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -21,6 +24,7 @@ pub struct CreateStream {
     /// Provisioned, or on demand.
     pub stream_mode_details: Option<StreamModeDetails>,
     /// Tags.
+    #[serde(deserialize_with = "bounded::tags")]
     pub tags: Option<BTreeMap<String, String>>,
     /// Warm throughput.
     #[serde(rename = "WarmThroughputMiBps")]
@@ -141,6 +145,7 @@ pub struct PutRecords {
     #[serde(rename = "StreamARN")]
     pub stream_arn: Option<String>,
     /// The records.
+    #[serde(deserialize_with = "bounded::records")]
     pub records: Option<Vec<PutRecordsEntry>>,
     /// Check only.
     pub dry_run: Option<bool>,

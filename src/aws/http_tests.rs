@@ -1,0 +1,215 @@
+//! The HTTP layer as a client meets it, over a real socket, with a service of three operations.
+
+use std::{net::SocketAddr, time::Duration};
+
+use bytes::Bytes;
+use kinesis::Caller;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::{Instant, sleep, timeout},
+};
+
+use crate::{
+    AwsConfig, AwsLimits, AwsServer,
+    fault::Fault,
+    server::open,
+    service::{Service, Weight},
+};
+
+/// `Echo` says what it got, `Sleep` takes 300 ms, `Big` answers with a MiB.
+struct Parrot;
+
+impl Service for Parrot {
+    const TARGET: &'static str = "Parrot_1";
+
+    fn weight(&self, _operation: &str) -> Weight {
+        Weight { body_bytes_max: 1000, answer_bytes_max: 1000 }
+    }
+
+    async fn call(&self, operation: &str, caller: Caller, body: Bytes) -> Result<Vec<u8>, Fault> {
+        match operation {
+            "Echo" => Ok([caller.region.as_bytes(), b" ", &body].concat()),
+            "Sleep" => {
+                sleep(Duration::from_millis(300)).await;
+                Ok(b"slept".to_vec())
+            }
+            "Big" => Ok(vec![b'x'; 1 << 20]),
+            _ => Err(Fault::unknown_operation()),
+        }
+    }
+}
+
+fn limits() -> AwsLimits {
+    AwsLimits {
+        connections_max: 3,
+        memory_bytes: 1 << 20,
+        head_timeout: Duration::from_millis(300),
+        body_timeout: Duration::from_millis(300),
+        write_timeout: Duration::from_millis(300),
+        stop_timeout: Duration::from_secs(2),
+    }
+}
+
+async fn start(limits: AwsLimits) -> AwsServer {
+    let config = AwsConfig {
+        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        region: "us-east-1".into(),
+        account_id: "000000000000".into(),
+        secret: vec![1],
+        limits,
+    };
+    open(Parrot, config).await.unwrap()
+}
+
+fn request(operation: &str, headers: &str, body: &str) -> String {
+    format!(
+        "POST /any/path HTTP/1.1\r\nHost: 123.control-kinesis.example\r\nConnection: close\r\n\
+         X-Amz-Target: {operation}\r\nContent-Type: application/x-amz-json-1.1\r\n\
+         Content-Length: {}\r\n{headers}\r\n{body}",
+        body.len()
+    )
+}
+
+async fn exchange(server: &AwsServer, text: &str) -> String {
+    let mut socket = TcpStream::connect(server.local_address()).await.unwrap();
+    socket.write_all(text.as_bytes()).await.unwrap();
+    let mut reply = Vec::new();
+    let read = timeout(Duration::from_secs(5), socket.read_to_end(&mut reply)).await;
+    read.expect("the connection ends").ok();
+    String::from_utf8_lossy(&reply).into_owned()
+}
+
+#[tokio::test]
+async fn a_target_chooses_the_operation_whatever_host_and_path() {
+    let server = start(limits()).await;
+    let reply = exchange(&server, &request("Parrot_1.Echo", "", "{\"a\":1}")).await;
+    assert!(reply.starts_with("HTTP/1.1 200 OK\r\n"), "{reply}");
+    assert!(reply.ends_with("\r\n\r\nus-east-1 {\"a\":1}"), "{reply}");
+    assert!(reply.contains("content-type: application/x-amz-json-1.1\r\n"), "{reply}");
+    let id = reply.split("x-amzn-requestid: ").nth(1).unwrap();
+    assert_eq!(id.split("\r\n").next().unwrap().len(), 36);
+    let signed = "Authorization: AWS4-HMAC-SHA256 Credential=AK/20261121/eu-west-1/kinesis/\
+                  aws4_request, SignedHeaders=host, Signature=0\r\n";
+    let reply = exchange(&server, &request("Parrot_1.Echo", signed, "{}")).await;
+    assert!(reply.ends_with("eu-west-1 {}"), "{reply}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_served_is_said_in_awss_form() {
+    let server = start(limits()).await;
+    let long = "x".repeat(1001);
+    for (text, status, said) in [
+        (request("Parrot_1.Fly", "", "{}"), 400, r#"{"__type":"UnknownOperationException"}"#),
+        (request("Other_1.Echo", "", "{}"), 400, r#"{"__type":"UnknownOperationException"}"#),
+        (request("Echo", "", "{}"), 400, r#"{"__type":"UnknownOperationException"}"#),
+        (
+            request("Parrot_1.Echo", "", "{}").replace("amz-json", "amz-cbor"),
+            415,
+            "application/x-amz-cbor-1.1 is not served",
+        ),
+        (
+            request("Parrot_1.Echo", "Content-Encoding: gzip\r\n", "{}"),
+            415,
+            "Content-Encoding gzip is not served",
+        ),
+        (request("Parrot_1.Echo", "", &long), 413, "larger than 1000 bytes"),
+        ("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".into(), 403, "AccessDenied"),
+        ("\x16\x03\x01 no HTTP\r\n\r\n".into(), 400, ""),
+    ] {
+        let reply = exchange(&server, &text).await;
+        assert!(reply.starts_with(&format!("HTTP/1.1 {status} ")), "{text}\n{reply}");
+        assert!(reply.contains(said), "{text}\n{reply}");
+    }
+}
+
+#[tokio::test]
+async fn a_chunked_body_is_bounded_as_it_arrives() {
+    let server = start(limits()).await;
+    let chunked = |size: usize| {
+        let head = request("Parrot_1.Echo", "Transfer-Encoding: chunked\r\n", "");
+        let head = head.replace("Content-Length: 0\r\n", "");
+        format!("{head}{size:x}\r\n{}\r\n0\r\n\r\n", "y".repeat(size))
+    };
+    assert!(exchange(&server, &chunked(1000)).await.starts_with("HTTP/1.1 200 "));
+    assert!(exchange(&server, &chunked(1001)).await.starts_with("HTTP/1.1 413 "));
+}
+
+#[tokio::test]
+async fn slow_heads_and_bodies_are_not_waited_for() {
+    let server = start(limits()).await;
+    let began = Instant::now();
+    let whole = request("Parrot_1.Echo", "", "{\"a\":1}");
+    let head = exchange(&server, &whole[..60]).await;
+    assert!(head.is_empty() || head.starts_with("HTTP/1.1 408"), "{head}");
+    let body = exchange(&server, &whole[..whole.len() - 2]).await;
+    assert!(body.starts_with("HTTP/1.1 408 "), "{body}");
+    assert!(began.elapsed() < Duration::from_secs(3));
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_loses_its_connection_and_gives_back_its_memory() {
+    let server = start(AwsLimits { memory_bytes: 64 << 10, ..limits() }).await;
+    let mut stuck = TcpStream::connect(server.local_address()).await.unwrap();
+    // Far more than two sockets' buffers hold.
+    for _ in 0..40 {
+        let text = request("Parrot_1.Big", "", "{}").replace("Connection: close\r\n", "");
+        if stuck.write_all(text.as_bytes()).await.is_err() {
+            break;
+        }
+    }
+    sleep(Duration::from_millis(1000)).await;
+    let reply = exchange(&server, &request("Parrot_1.Echo", "", "{}")).await;
+    assert!(reply.starts_with("HTTP/1.1 200 "), "{reply}");
+    let mut rest = Vec::new();
+    let drained = timeout(Duration::from_secs(5), stuck.read_to_end(&mut rest)).await;
+    assert!(drained.is_ok(), "the connection was left open");
+    assert!(rest.len() < 40 << 20);
+}
+
+#[tokio::test]
+async fn connections_over_the_limit_wait_for_a_place() {
+    let server = start(limits()).await;
+    let mut idle = Vec::new();
+    for _ in 0..3 {
+        idle.push(TcpStream::connect(server.local_address()).await.unwrap());
+    }
+    sleep(Duration::from_millis(50)).await;
+    let text = request("Parrot_1.Echo", "", "{}");
+    let fourth = exchange(&server, &text);
+    let mut fourth = std::pin::pin!(fourth);
+    assert!(timeout(Duration::from_millis(100), fourth.as_mut()).await.is_err());
+    drop(idle);
+    assert!(fourth.await.starts_with("HTTP/1.1 200 "));
+}
+
+#[tokio::test]
+async fn stopping_lets_a_request_finish_and_takes_no_more() {
+    let server = start(limits()).await;
+    let address = server.local_address();
+    let under_way = tokio::spawn(async move {
+        let mut socket = TcpStream::connect(address).await.unwrap();
+        let text = request("Parrot_1.Sleep", "", "{}");
+        socket.write_all(text.as_bytes()).await.unwrap();
+        let mut reply = String::new();
+        socket.read_to_string(&mut reply).await.unwrap();
+        reply
+    });
+    sleep(Duration::from_millis(100)).await;
+    server.stop().await;
+    assert!(under_way.await.unwrap().ends_with("slept"));
+    assert!(TcpStream::connect(address).await.is_err());
+}
+
+#[test]
+fn a_serialization_error_has_its_text_under_another_name() {
+    let text = |fault: Fault| String::from_utf8(fault.json()).unwrap();
+    assert_eq!(
+        text(Fault::serialization("no JSON".into())),
+        r#"{"Message":"no JSON","__type":"SerializationException"}"#
+    );
+    assert_eq!(
+        text(kinesis::ApiError::not_built("SplitShard").into()),
+        r#"{"__type":"NotImplementedException","message":"SplitShard is not served by thalweg yet."}"#
+    );
+}

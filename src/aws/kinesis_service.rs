@@ -1,0 +1,83 @@
+//! Kinesis Data Streams as a service of this door: which operation calls what.
+
+use std::future::Future;
+
+use bytes::Bytes;
+use kinesis::{ApiError, Caller, Kinesis, Log, model_operations};
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{
+    fault::Fault,
+    json,
+    service::{Service, Weight},
+};
+
+/// 10 MiB of data in base64, and room for 500 partition keys of 256 escaped characters and for
+/// the JSON around them.
+const PUT_BODY_BYTES_MAX: usize = 16 << 20;
+/// No other operation's members come near this; a NextToken may have 1 MiB.
+const BODY_BYTES_MAX: usize = 2 << 20;
+/// 10 MiB of records, once as they are stored and once in base64 with the JSON around it.
+const GET_ANSWER_BYTES_MAX: usize = 32 << 20;
+/// 10,000 shards of some 500 bytes each.
+const LIST_ANSWER_BYTES_MAX: usize = 8 << 20;
+const ANSWER_BYTES_MAX: usize = 256 << 10;
+
+impl<L: Log> Service for Kinesis<L> {
+    const TARGET: &'static str = "Kinesis_20131202";
+
+    fn weight(&self, operation: &str) -> Weight {
+        let body_bytes_max = match operation {
+            "PutRecord" | "PutRecords" => PUT_BODY_BYTES_MAX,
+            _ => BODY_BYTES_MAX,
+        };
+        let answer_bytes_max = match operation {
+            "GetRecords" => GET_ANSWER_BYTES_MAX,
+            "ListShards" | "ListStreams" => LIST_ANSWER_BYTES_MAX,
+            _ => ANSWER_BYTES_MAX,
+        };
+        Weight { body_bytes_max, answer_bytes_max }
+    }
+
+    async fn call(&self, operation: &str, caller: Caller, body: Bytes) -> Result<Vec<u8>, Fault> {
+        let by = &caller;
+        match operation {
+            "CreateStream" => silent(body, |r| self.create_stream(by, r)).await,
+            "DeleteStream" => silent(body, |r| self.delete_stream(by, r)).await,
+            "DescribeStreamSummary" => answer(body, |r| self.describe_stream_summary(by, r)).await,
+            "GetRecords" => answer(body, |r| self.get_records(by, r)).await,
+            "GetShardIterator" => answer(body, |r| self.get_shard_iterator(by, r)).await,
+            "ListShards" => answer(body, |r| self.list_shards(by, r)).await,
+            "ListStreams" => answer(body, |r| self.list_streams(by, r)).await,
+            "PutRecord" => answer(body, |r| self.put_record(by, r)).await,
+            "PutRecords" => answer(body, |r| self.put_records(by, r)).await,
+            later if model_operations::NOT_BUILT.contains(&later) => {
+                Err(ApiError::not_built(later).into())
+            }
+            _ => Err(Fault::unknown_operation()),
+        }
+    }
+}
+
+/// An operation with an answer. The body is freed before the operation begins.
+async fn answer<R, A, F>(body: Bytes, operation: impl FnOnce(R) -> F) -> Result<Vec<u8>, Fault>
+where
+    R: DeserializeOwned,
+    A: Serialize,
+    F: Future<Output = Result<A, ApiError>>,
+{
+    let request = json::decode(&body)?;
+    drop(body);
+    json::encode(&operation(request).await?)
+}
+
+/// An operation that answers with an empty body.
+async fn silent<R, F>(body: Bytes, operation: impl FnOnce(R) -> F) -> Result<Vec<u8>, Fault>
+where
+    R: DeserializeOwned,
+    F: Future<Output = Result<(), ApiError>>,
+{
+    let request = json::decode(&body)?;
+    operation(request).await?;
+    Ok(Vec::new())
+}

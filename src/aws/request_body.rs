@@ -1,0 +1,52 @@
+//! Reads a request's body, once its size is admitted.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use hyper::body::{Body, Incoming};
+use tokio::time::timeout;
+
+use crate::{
+    fault::Fault,
+    memory::{Memory, Share},
+    service::Weight,
+};
+
+/// A body is in memory up to this many times at once: as it came, decoded, and as batches.
+const COPIES: usize = 3;
+
+/// The body and the memory that it, and the answer after it, may take. The whole of it arrives
+/// within `patience`, and memory for it comes free within as long.
+pub(crate) async fn read(
+    body: Incoming,
+    weight: Weight,
+    memory: &Memory,
+    patience: Duration,
+) -> Result<(Bytes, Share), Fault> {
+    let bytes_max = weight.body_bytes_max;
+    // A body without a length (chunked) is admitted as if it were the largest.
+    let announced = body.size_hint().exact().map_or(Some(bytes_max), |n| usize::try_from(n).ok());
+    let announced = announced.filter(|&bytes| bytes <= bytes_max);
+    let announced = announced.ok_or_else(|| Fault::too_large(bytes_max))?;
+    let bytes = (announced * COPIES).max(weight.answer_bytes_max);
+    let share = match timeout(patience, memory.admit(bytes)).await {
+        Ok(Some(share)) => share,
+        _ => return Err(Fault::no_memory()),
+    };
+    let collected = timeout(patience, collect(body, bytes_max)).await;
+    Ok((collected.map_err(|_| Fault::slow_body())??, share))
+}
+
+async fn collect(mut body: Incoming, bytes_max: usize) -> Result<Bytes, Fault> {
+    let mut whole = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Fault::broken_body())?;
+        let Ok(part) = frame.into_data() else { continue };
+        if whole.len() + part.len() > bytes_max {
+            return Err(Fault::too_large(bytes_max));
+        }
+        whole.extend_from_slice(&part);
+    }
+    Ok(whole.freeze())
+}
