@@ -1,7 +1,11 @@
 //! Whether this machine can run cores, and what to change if it cannot.
 #![expect(unsafe_code, reason = "limits and CPU sets of the process are asked of libc")]
 
-use std::{fs, io, mem, sync::OnceLock};
+use std::{
+    fs, io, mem,
+    net::{SocketAddr, TcpListener},
+    sync::OnceLock,
+};
 
 /// Locked memory that one executor needs; glommio refuses to start one below.
 const LOCKED_BYTES_PER_CORE: u64 = 512 << 10;
@@ -119,6 +123,13 @@ pub fn check_host(cores: usize) -> Result<Vec<HostWarning>, HostError> {
         warnings.push(HostWarning::MoreCoresThanCpus { cores, cpus });
     }
     Ok(warnings)
+}
+
+/// That nobody listens on `address` yet. To be asked once, before the cores bind: their listeners share a port
+/// (SO_REUSEPORT), also with those of another broker of the same user, which would then get every other
+/// connection. [`io::ErrorKind::AddrInUse`] if someone does.
+pub fn check_address_unused(address: SocketAddr) -> io::Result<()> {
+    TcpListener::bind(address).map(drop)
 }
 
 fn check_kernel() -> Result<(), HostError> {

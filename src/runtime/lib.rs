@@ -55,7 +55,7 @@ pub use backend::tasks::{
 };
 pub use call::{Call, CoreStopped};
 pub use cores::{CoresConfig, StartError, StopError};
-pub use host::{HostError, HostWarning, check_host};
+pub use host::{HostError, HostWarning, check_address_unused, check_host};
 pub use time::{Elapsed, Instant, timeout};
 
 /// Waiting for one another, within a core or across threads. They are tokio's, which need no tokio runtime.

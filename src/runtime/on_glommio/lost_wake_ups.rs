@@ -26,9 +26,13 @@ use super::{
     executor::spawn_tickers,
     tasks::{self, ContextGuard, CoreContext},
 };
-use crate::net::{Listener, Stream};
+use crate::{
+    host,
+    net::{Listener, Stream},
+};
 
 const CONNECTIONS: usize = 32;
+
 /// A pre-emption timer so short that wake-ups are lost within moments.
 const HAIR_TRIGGER: Duration = Duration::from_micros(50);
 
@@ -54,7 +58,8 @@ async fn echo(stream: Stream) {
 
 /// Runs an echo server with a hair trigger for the fault until `stop`; sends its address.
 fn serve(with_tickers: bool, stop: Arc<AtomicBool>, ready: mpsc::Sender<SocketAddr>) {
-    LocalExecutorBuilder::new(Placement::Fixed(0))
+    let cpu = host::allowed_cpus().first().copied();
+    LocalExecutorBuilder::new(cpu.map_or(Placement::Unbound, Placement::Fixed))
         .preempt_timer(HAIR_TRIGGER)
         .spawn(move || async move {
             let background = glommio::executor().create_task_queue(

@@ -1,0 +1,115 @@
+//! Sockets, as `kafka` uses them.
+#![cfg(not(feature = "simulation"))]
+
+use std::{io::ErrorKind, net::SocketAddr, time::Duration};
+
+use runtime::net::{Listener, connect};
+
+fn any_port() -> SocketAddr {
+    ([127, 0, 0, 1], 0).into()
+}
+
+fn open_descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+/// Given a listener, when a client sends and finishes, then the other side reads it all, then the end; and can
+/// still answer.
+#[test]
+fn both_directions_work_and_end_apart() {
+    runtime::run_single(|| async {
+        let listener = Listener::bind(any_port()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = runtime::spawn_joinable("server", async move {
+            let (mut read, mut write) = listener.accept().await.unwrap().split();
+            let mut all = vec![0; 1_000_000];
+            read.read_exact(&mut all).await.unwrap();
+            assert_eq!(read.read(&mut [0; 10]).await.unwrap(), 0, "the end");
+            let early = read.read_exact(&mut [0; 10]).await;
+            assert_eq!(early.unwrap_err().kind(), ErrorKind::UnexpectedEof);
+            all.reverse();
+            write.write_all(&all).await.unwrap();
+        });
+        let sent: Vec<u8> = (0..1_000_000u32).map(|n| (n / 3) as u8).collect();
+        let (mut read, mut write) = connect(address).await.unwrap().split();
+        write.write_all(&sent).await.unwrap();
+        write.close().await.unwrap();
+        let mut answer = vec![0; sent.len()];
+        read.read_exact(&mut answer).await.unwrap();
+        answer.reverse();
+        assert!(answer == sent);
+        server.await;
+    })
+    .unwrap();
+}
+
+/// Given accepted connections, when they are dropped, also while a read waits, then their descriptors are closed
+/// and the peer sees the end; and an accept that was given up loses no connection.
+#[test]
+fn dropped_connections_are_closed() {
+    runtime::run_single(|| async {
+        let listener = Listener::bind(any_port()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let given_up = runtime::timeout(Duration::from_millis(1), listener.accept()).await;
+        assert!(given_up.is_err());
+        // The first connection takes what stays for good.
+        drop((connect(address).await.unwrap(), listener.accept().await.unwrap()));
+        runtime::sleep(Duration::from_millis(20)).await;
+        let before = open_descriptors();
+        for _ in 0..50 {
+            let client = connect(address).await.unwrap();
+            let server = listener.accept().await.unwrap();
+            assert_eq!(server.peer_address().ip(), address.ip());
+            let (mut server_read, server_write) = server.split();
+            let mut buffer = [0; 10];
+            let waiting =
+                runtime::timeout(Duration::from_millis(1), server_read.read(&mut buffer)).await;
+            assert!(waiting.is_err());
+            drop((server_read, server_write));
+            let (mut read, _write) = client.split();
+            assert_eq!(read.read(&mut [0; 10]).await.unwrap(), 0);
+        }
+        runtime::sleep(Duration::from_millis(20)).await;
+        assert!(
+            open_descriptors() <= before,
+            "{} descriptors, {before} before",
+            open_descriptors()
+        );
+    })
+    .unwrap();
+}
+
+/// Given two cores that listen on one address, when many connections come, then both get some.
+#[test]
+fn cores_share_a_port() {
+    use model::CoreId;
+    let running = runtime::start(runtime::CoresConfig::new(2), |_, _| ()).unwrap();
+    let cores = running.cores().clone();
+    let bind = |core, address| {
+        let call = cores.call(core, move |_| async move {
+            let listener = Listener::bind(address).unwrap();
+            let address = listener.local_addr().unwrap();
+            runtime::spawn("accept", async move {
+                loop {
+                    let (_, mut write) = listener.accept().await.unwrap().split();
+                    write.write_all(&[runtime::current_core().0 as u8]).await.unwrap();
+                }
+            });
+            address
+        });
+        futures_lite::future::block_on(call).unwrap()
+    };
+    let address = bind(CoreId(0), any_port());
+    assert_eq!(bind(CoreId(1), address), address);
+    let taken = runtime::check_address_unused(address);
+    assert_eq!(taken.unwrap_err().kind(), ErrorKind::AddrInUse);
+    let mut answered = [0; 2];
+    for _ in 0..100 {
+        let mut byte = [0];
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        std::io::Read::read_exact(&mut stream, &mut byte).unwrap();
+        answered[usize::from(byte[0])] += 1;
+    }
+    assert!(answered.iter().all(|count| *count > 10), "{answered:?}");
+    running.stop().unwrap();
+}
