@@ -1,8 +1,8 @@
-//! The numbers by which Kafka's protocol names configuration resources, sources and types.
+//! The numbers by which Kafka's protocol names configuration resources.
 
 use broker::{Broker, ConfigResource};
 use kafka_protocol::protocol::StrBytes;
-use state::configs::{ConfigEntry, ConfigSource};
+use state::configs::ConfigEntry;
 
 use crate::errors::Refusal;
 
@@ -26,17 +26,6 @@ pub fn resource(broker: &Broker, kind: i8, name: &str) -> Result<ConfigResource,
         _ => Err(Refusal::invalid_request(format!(
             "Configurations of resource type {kind} are not supported by this broker."
         ))),
-    }
-}
-
-/// `DescribeConfigsResponse.ConfigSource`
-pub fn source(source: ConfigSource) -> i8 {
-    match source {
-        ConfigSource::DynamicTopic => 1,
-        ConfigSource::DynamicBroker => 2,
-        ConfigSource::DynamicDefaultBroker => 3,
-        ConfigSource::StaticBroker => 4,
-        ConfigSource::Default => 5,
     }
 }
 

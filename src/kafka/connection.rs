@@ -5,21 +5,22 @@
 //! number of slots: a produce request takes one, so several may be under way; any other takes all,
 //! so it starts when everything before it is answered, as Kafka works off one request at a time.
 
-use std::{net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
+use std::{cell::Cell, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
 
 use broker::Broker;
 use bytes::BytesMut;
 use futures_util::future::{Either, select};
 use runtime::{
+    Instant,
     net::{Stream, WriteHalf},
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
 };
 
 use crate::{
-    KafkaConfig,
     budget::{Admission, MemoryBudget},
     frames::{Frame, FrameReader},
     handlers::api_versions,
+    limits::Limits,
     request::{self, Disconnect, Reply, ReplyFuture, Request},
 };
 
@@ -36,8 +37,8 @@ const PIECE_TIME_MAX: Duration = Duration::from_secs(60);
 pub struct Door {
     /// The operations.
     pub broker: Rc<Broker>,
-    /// How the door was set up.
-    pub config: Rc<KafkaConfig>,
+    /// How much a client may ask for.
+    pub limits: Rc<Limits>,
     /// Memory for requests and replies.
     pub budget: MemoryBudget,
 }
@@ -54,13 +55,23 @@ struct Started {
 pub async fn serve(door: Rc<Door>, stream: Stream, draining: impl Future<Output = ()>) {
     let peer = stream.peer_address();
     let (read_half, write_half) = stream.split();
-    let frame_bytes_max = door.config.request_bytes_max;
+    let frame_bytes_max = door.limits.request_bytes_max;
     let frames = FrameReader::new(read_half, frame_bytes_max, door.budget.clone());
     let disconnect = Disconnect::default();
+    let activity = Activity::default();
+    let idle_max = door.limits.idle_max;
     let (queue, started) = mpsc::unbounded_channel();
-    let reader = Reader { door, peer, frames, disconnect: disconnect.clone(), queue };
-    let reading = Box::pin(select(Box::pin(reader.run()), Box::pin(draining)));
-    let writing = Box::pin(write_replies(write_half, started, peer));
+    let reader = Reader {
+        door,
+        peer,
+        frames,
+        disconnect: disconnect.clone(),
+        queue,
+        activity: activity.clone(),
+    };
+    let enough = Box::pin(select(Box::pin(draining), Box::pin(activity.clone().idle(idle_max))));
+    let reading = Box::pin(select(Box::pin(reader.run()), enough));
+    let writing = Box::pin(write_replies(write_half, started, peer, activity));
     match select(reading, writing).await {
         Either::Left((reading, writing)) => {
             // With the reader goes the queue's sender, so that the writer comes to its end.
@@ -76,12 +87,41 @@ pub async fn serve(door: Rc<Door>, stream: Stream, draining: impl Future<Output 
     }
 }
 
+/// When something last happened on a connection.
+#[derive(Clone)]
+struct Activity(Rc<Cell<Instant>>);
+
+impl Default for Activity {
+    fn default() -> Activity {
+        Activity(Rc::new(Cell::new(runtime::now())))
+    }
+}
+
+impl Activity {
+    fn note(&self) {
+        self.0.set(runtime::now());
+    }
+
+    /// Resolves when nothing has happened for `idle_max`. One long timer, however much happens.
+    async fn idle(self, idle_max: Option<Duration>) {
+        let Some(idle_max) = idle_max else { return std::future::pending().await };
+        loop {
+            let idle = runtime::now() - self.0.get();
+            if idle >= idle_max {
+                return;
+            }
+            runtime::sleep(idle_max - idle).await;
+        }
+    }
+}
+
 struct Reader {
     door: Rc<Door>,
     peer: SocketAddr,
     frames: FrameReader,
     disconnect: Disconnect,
     queue: mpsc::UnboundedSender<Started>,
+    activity: Activity,
 }
 
 impl Reader {
@@ -97,6 +137,7 @@ impl Reader {
                     return;
                 }
             };
+            self.activity.note();
             if !self.start(frame, &slots).await {
                 return;
             }
@@ -127,7 +168,7 @@ impl Reader {
             if parsed.unknown_version { api_versions::unknown_version } else { parsed.api.serve };
         let request = Request {
             broker: Rc::clone(&self.door.broker),
-            config: Rc::clone(&self.door.config),
+            limits: Rc::clone(&self.door.limits),
             header: parsed.header,
             flexible: parsed.flexible,
             body: parsed.body,
@@ -145,6 +186,7 @@ async fn write_replies(
     mut half: WriteHalf,
     mut started: mpsc::UnboundedReceiver<Started>,
     peer: SocketAddr,
+    activity: Activity,
 ) {
     while let Some(Started { reply, _held }) = started.recv().await {
         let written = match reply.await {
@@ -160,6 +202,7 @@ async fn write_replies(
                 false
             }
         };
+        activity.note();
         if !written {
             break;
         }

@@ -26,15 +26,18 @@ pub mod budget;
 pub mod codec;
 mod config_codes;
 mod connection;
+mod doors;
 mod errors;
 pub mod frames;
 pub mod guard;
 mod handlers;
 pub mod header;
+mod limits;
 mod questions;
 pub mod request;
 mod server;
 mod topics;
 pub mod wire;
 
+pub use doors::{Doors, OpenError};
 pub use server::{KafkaConfig, Server, serve};

@@ -9,11 +9,11 @@ use runtime::sync::Notify;
 use thiserror::Error;
 
 use crate::{
-    KafkaConfig,
     apis::{self, Api},
     budget::{Admission, MemoryBudget},
     guard,
     header::{self, FixedHeader, ReplyFrame},
+    limits::Limits,
     wire::{Malformed, Reader, Writer},
 };
 
@@ -59,8 +59,8 @@ impl Disconnect {
 pub struct Request {
     /// The operations.
     pub broker: Rc<Broker>,
-    /// How the door was set up.
-    pub config: Rc<KafkaConfig>,
+    /// How much a client may ask for.
+    pub limits: Rc<Limits>,
     /// Which API and version, and the correlation id.
     pub header: FixedHeader,
     /// Whether the version has compact lengths and tagged fields.

@@ -9,27 +9,19 @@ use runtime::{
     sync::{Notify, watch},
 };
 
+use state::configs::MAX_CONNECTIONS;
+
 use crate::{
     budget::MemoryBudget,
     connection::{self, Door},
+    limits::Limits,
 };
 
-/// How the door is set up.
-#[derive(Debug, Clone)]
+/// How the door is set up. The rest is among the broker's own settings.
+#[derive(Debug, Clone, Copy)]
 pub struct KafkaConfig {
     /// Where to listen; port 0 takes any free one.
     pub listen: SocketAddr,
-    /// `socket.request.max.bytes`: larger frames are refused.
-    pub request_bytes_max: usize,
-    /// `fetch.max.bytes`: a reply has no more, its first batch apart.
-    pub fetch_bytes_max: usize,
-}
-
-impl KafkaConfig {
-    /// Listens on `listen`, with Kafka's defaults for the rest.
-    pub fn new(listen: SocketAddr) -> KafkaConfig {
-        KafkaConfig { listen, request_bytes_max: 104_857_600, fetch_bytes_max: 57_671_680 }
-    }
 }
 
 /// How long [`Server::stop`] waits for replies under way.
@@ -59,6 +51,21 @@ struct OpenConnections {
     closed: Notify,
 }
 
+impl OpenConnections {
+    /// Waits until this core has less than its share of `max.connections`.
+    async fn wait_for_room(&self, broker: &Broker) {
+        loop {
+            let closed = self.closed.notified();
+            let max = broker.catalog().broker_number(MAX_CONNECTIONS);
+            let max = max.and_then(|max| usize::try_from(max).ok()).unwrap_or(usize::MAX);
+            if self.count.get() < max.div_ceil(broker.cores().count().max(1)) {
+                return;
+            }
+            closed.await;
+        }
+    }
+}
+
 /// Counts a connection while it lives.
 struct Counted(Rc<OpenConnections>);
 
@@ -82,7 +89,8 @@ pub fn serve(broker: Rc<Broker>, config: KafkaConfig) -> io::Result<Server> {
     let listener = Listener::bind(config.listen)?;
     let local_address = listener.local_addr()?;
     let budget = MemoryBudget::new(broker.request_memory_bytes());
-    let door = Rc::new(Door { broker, config: Rc::new(config), budget });
+    let limits = Rc::new(Limits::of(&broker.catalog()));
+    let door = Rc::new(Door { broker, limits, budget });
     let (phase, phases) = watch::channel(Phase::Serving);
     let open = Rc::new(OpenConnections::default());
     runtime::spawn("kafka accept", accept_all(listener, door, phases, Rc::clone(&open)));
@@ -130,7 +138,11 @@ async fn accept_all(
 ) {
     let mut draining = Box::pin(reached(phases.clone(), Phase::Draining));
     loop {
-        match select(Box::pin(listener.accept()), draining.as_mut()).await {
+        let accept = async {
+            open.wait_for_room(&door.broker).await;
+            listener.accept().await
+        };
+        match select(Box::pin(accept), draining.as_mut()).await {
             Either::Left((Ok(stream), _)) => {
                 let counted = Counted::new(&open);
                 let serving = serve_one(Rc::clone(&door), stream, phases.clone(), counted);

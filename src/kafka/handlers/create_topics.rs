@@ -148,6 +148,6 @@ fn show_config(entry: &ConfigEntry) -> CreatableTopicConfigs {
         .with_name(StrBytes::from_string(entry.name.to_string()))
         .with_value(config_codes::shown_value(entry))
         .with_read_only(entry.read_only)
-        .with_config_source(config_codes::source(entry.source))
+        .with_config_source(entry.source.code())
         .with_is_sensitive(entry.sensitive)
 }

@@ -95,7 +95,7 @@ impl Show {
             .with_name(StrBytes::from_string(entry.name.to_string()))
             .with_value(config_codes::shown_value(entry))
             .with_read_only(entry.read_only)
-            .with_config_source(config_codes::source(entry.source))
+            .with_config_source(entry.source.code())
             .with_is_sensitive(entry.sensitive);
         if self.synonyms {
             result.synonyms = entry.synonyms.iter().map(|s| synonym(entry, s)).collect();
@@ -116,5 +116,5 @@ fn synonym(entry: &ConfigEntry, synonym: &state::configs::ConfigSynonym) -> Desc
     DescribeConfigsSynonym::default()
         .with_name(StrBytes::from_string(synonym.name.to_string()))
         .with_value(value.map(|value| StrBytes::from_string(value.to_string())))
-        .with_source(config_codes::source(synonym.source))
+        .with_source(synonym.source.code())
 }

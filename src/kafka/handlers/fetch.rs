@@ -92,7 +92,7 @@ fn reply_bytes_max(request: &Request, asked: i32) -> usize {
     let free_bytes = request.budget.free_bytes() / 4;
     usize::try_from(asked)
         .unwrap_or(0)
-        .min(request.config.fetch_bytes_max)
+        .min(request.limits.fetch_bytes_max)
         .min(free_bytes.max(REPLY_BYTES_LEAST))
 }
 

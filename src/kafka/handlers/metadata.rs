@@ -1,6 +1,6 @@
 //! Metadata: brokers, topics, partitions; makes topics that are missing, if it may.
 
-use broker::{Broker, BrokerError, ConfigResource, NewTopic};
+use broker::{Broker, BrokerError, NewTopic};
 use kafka_protocol::{
     ResponseError,
     messages::{
@@ -12,7 +12,7 @@ use kafka_protocol::{
     protocol::StrBytes,
 };
 use model::{TopicId, TopicName};
-use state::catalog::Topic;
+use state::{catalog::Topic, configs::AUTO_CREATE_TOPICS_ENABLE};
 
 use crate::{
     apis::Api,
@@ -164,8 +164,9 @@ async fn describe(
 
 /// Makes the missing topics. When this returns, they can be produced to. Returns what went wrong.
 async fn create_missing(broker: &std::rc::Rc<Broker>, refs: &[TopicRef]) -> Vec<(TopicRef, i16)> {
-    let missing: Vec<String> = {
+    let (auto_create, missing): (bool, Vec<String>) = {
         let catalog = broker.catalog();
+        let auto_create = catalog.broker_flag(AUTO_CREATE_TOPICS_ENABLE) == Some(true);
         let mut names: Vec<&String> = refs
             .iter()
             .filter_map(|topic| match topic {
@@ -176,9 +177,9 @@ async fn create_missing(broker: &std::rc::Rc<Broker>, refs: &[TopicRef]) -> Vec<
             .collect();
         names.sort_unstable();
         names.dedup();
-        names.into_iter().cloned().collect()
+        (auto_create, names.into_iter().cloned().collect())
     };
-    if missing.is_empty() || !creates_topics(broker) {
+    if missing.is_empty() || !auto_create {
         return Vec::new();
     }
     let new = |name: &String| NewTopic { name: name.clone(), ..NewTopic::default() };
@@ -195,16 +196,6 @@ async fn create_missing(broker: &std::rc::Rc<Broker>, refs: &[TopicRef]) -> Vec<
         }
     }
     refusals
-}
-
-/// `auto.create.topics.enable`
-fn creates_topics(broker: &Broker) -> bool {
-    let key = ["auto.create.topics.enable".to_owned()];
-    let resource = ConfigResource::Broker(broker.node_id().to_string());
-    match broker.describe_configs(&resource, Some(&key)) {
-        Ok(entries) => entries.iter().any(|entry| entry.value.as_deref() == Some("true")),
-        Err(_) => false,
-    }
 }
 
 /// The epoch of every partition: a single node leads for ever in its first term.

@@ -13,7 +13,7 @@ use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
 
 use crate::client::Client;
-use crate::model::{Found, Model};
+use crate::plain_model::{Found, Model};
 
 pub const NONE: i16 = 0;
 pub const OFFSET_OUT_OF_RANGE: i16 = 1;
@@ -102,7 +102,7 @@ pub fn topic_name(name: &str) -> TopicName {
 }
 
 /// The names and ids of all topics.
-async fn topics(client: &mut Client) -> io::Result<Vec<(String, Uuid)>> {
+pub async fn topics(client: &mut Client) -> io::Result<Vec<(String, Uuid)>> {
     let mut request = MetadataRequest::default();
     request.topics = None;
     let response = client.ask(&request, 12).await?;
@@ -154,13 +154,14 @@ async fn audit_partition(
     };
     // Deleting goes on while we read: begin again when it overtakes us.
     'again: loop {
-        let gone = |code| [UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID].contains(&code);
-        let asked = model.borrow().topics[topic].deletion_asked;
+        let gone = |code| {
+            [UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID].contains(&code)
+                && model.borrow().topics[topic].deletion_asked
+        };
+        let promise = model.borrow_mut().partition(topic, partition).promise();
         let mut position = match offset(client, &name, partition, -2).await? {
             Ok(first) => first,
-            Err(code) if gone(code) && (asked || model.borrow().topics[topic].deletion_asked) => {
-                return Ok(());
-            }
+            Err(code) if gone(code) => return Ok(()),
             Err(code) => panic!("ListOffsets of {name}-{partition} answers {code}"),
         };
         let log_start = position;
@@ -170,6 +171,9 @@ async fn audit_partition(
             let fetched = fetch(client, from).await?;
             if fetched.error_code == OFFSET_OUT_OF_RANGE && fetched.log_start > log_start {
                 continue 'again;
+            }
+            if gone(fetched.error_code) {
+                return Ok(());
             }
             assert_eq!(fetched.error_code, NONE, "fetch of {name}-{partition} at {position}");
             position = fetched.batches.last().map_or(position, |last| last.next_offset);
@@ -181,7 +185,8 @@ async fn audit_partition(
                     continue 'again;
                 }
                 let mut model = model.borrow_mut();
-                model.partition(topic, partition).audit(expires, log_start, position, &found);
+                let partition = model.partition(topic, partition);
+                partition.audit(&promise, expires, log_start, position, &found);
                 return Ok(());
             }
         }

@@ -37,6 +37,13 @@ pub struct PartitionModel {
     pub delete_asked: i64,
 }
 
+/// What must hold from some moment on.
+pub struct Promise {
+    high_watermark: i64,
+    log_start: i64,
+    places: Vec<(i64, usize)>,
+}
+
 /// A batch as a reader found it.
 pub struct Found {
     /// The offset of its first record.
@@ -153,17 +160,33 @@ impl PartitionModel {
         self.high_watermark = self.high_watermark.max(high_watermark);
     }
 
-    /// Compares the whole partition, as read after a restart, with all that was ever promised.
-    pub fn audit(&mut self, expires: bool, log_start: i64, high_watermark: i64, found: &[Found]) {
+    /// What the broker has promised until now.
+    pub fn promise(&self) -> Promise {
+        Promise {
+            high_watermark: self.high_watermark,
+            log_start: self.log_start,
+            places: self.places.iter().map(|(base_offset, id)| (*base_offset, *id)).collect(),
+        }
+    }
+
+    /// Compares the whole partition as read with what had been promised before the reading began.
+    pub fn audit(
+        &mut self,
+        promise: &Promise,
+        expires: bool,
+        log_start: i64,
+        high_watermark: i64,
+        found: &[Found],
+    ) {
         assert!(
-            log_start >= self.log_start,
+            log_start >= promise.log_start,
             "the log start went back from {} to {log_start}",
-            self.log_start
+            promise.log_start
         );
         assert!(
-            high_watermark >= self.high_watermark,
+            high_watermark >= promise.high_watermark,
             "the high watermark went back from {} to {high_watermark}",
-            self.high_watermark
+            promise.high_watermark
         );
         assert!(
             expires || log_start <= self.delete_asked,
@@ -189,7 +212,7 @@ impl PartitionModel {
         }
         assert_eq!(expected, high_watermark, "the partition ends before its high watermark");
         let bases: Vec<i64> = found.iter().map(|batch| batch.base_offset).collect();
-        for (base_offset, id) in &self.places {
+        for (base_offset, id) in &promise.places {
             let sent = &self.batches[*id];
             let deleted = base_offset + sent.records <= log_start;
             let how = if sent.acknowledged { "acknowledged" } else { "once readable" };
