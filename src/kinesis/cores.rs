@@ -10,7 +10,10 @@ use broker::{
 use model::{HashKey, ShardId, Timestamp, TopicId, TopicName, TopicPartition};
 use state::{Catalog, Topic};
 
-use crate::log::{Answer, Log, Routes, ShardLook, Stored, StreamKey, StreamView};
+use crate::{
+    ON_DEMAND, STREAM_MODE_CONFIG,
+    log::{Answer, Log, Routes, ShardLook, Stored, StreamKey, StreamView},
+};
 
 /// The broker of this process.
 #[derive(Clone)]
@@ -147,7 +150,7 @@ fn without_shards(topic: &Topic) -> StreamView {
         name: topic.name.clone(),
         created: topic.created,
         config: (*topic.effective).clone(),
-        on_demand: false,
+        on_demand: topic.overrides.get(STREAM_MODE_CONFIG).is_some_and(|mode| mode == ON_DEMAND),
         shards: Vec::new(),
     }
 }

@@ -190,7 +190,7 @@ impl Log for FakeLog {
             match name.as_str() {
                 "retention.ms" => stream.config.retention_ms = value.parse().unwrap(),
                 "max.message.bytes" => stream.config.max_message_bytes = value.parse().unwrap(),
-                crate::STREAM_MODE_CONFIG => stream.on_demand = value == "on_demand",
+                crate::STREAM_MODE_CONFIG => stream.on_demand = value == crate::ON_DEMAND,
                 other => panic!("{other}"),
             }
         }

@@ -49,6 +49,7 @@ pub use stream::Caller;
 
 /// The topic setting that keeps a stream's mode: `provisioned` or `on_demand`.
 const STREAM_MODE_CONFIG: &str = "stream.mode";
+const ON_DEMAND: &str = "on_demand";
 /// `EncryptionType` of everything: KMS is not served yet.
 const NOT_ENCRYPTED: &str = "NONE";
 

@@ -171,7 +171,7 @@ fn new_topic(request: requests::CreateStream) -> Result<NewTopic, ApiError> {
         ),
     ];
     if on_demand {
-        configs.push((crate::STREAM_MODE_CONFIG.to_owned(), Some("on_demand".to_owned())));
+        configs.push((crate::STREAM_MODE_CONFIG.to_owned(), Some(crate::ON_DEMAND.to_owned())));
     }
     Ok(NewTopic {
         name: request.stream_name.unwrap_or_default(),
