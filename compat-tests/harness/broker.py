@@ -1,0 +1,89 @@
+"""A broker under test: its process, its ports, its data."""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+START_SECONDS = 20
+STOP_SECONDS = 20
+
+
+def binary():
+    if chosen := os.environ.get("THALWEG_BINARY"):
+        return chosen
+    return str(Path(os.environ["CARGO_TARGET_DIR"]) / "release" / "thalweg")
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Broker:
+    """Started on free loopback ports; the ports stay the same over restarts."""
+
+    def __init__(self, data_dir, *arguments, log=None):
+        self.data_dir = Path(data_dir)
+        self.arguments = arguments
+        self.kafka = f"127.0.0.1:{free_port()}"
+        self.aws = f"127.0.0.1:{free_port()}"
+        self.log_path = Path(log or f"{data_dir}.log")
+        self.process = None
+
+    @property
+    def aws_endpoint(self):
+        return f"http://{self.aws}"
+
+    def command(self):
+        return [
+            binary(),
+            "serve",
+            f"--data-dir={self.data_dir}",
+            f"--kafka-listen={self.kafka}",
+            f"--aws-listen={self.aws}",
+            "--memory=256MiB",
+            *self.arguments,
+        ]
+
+    def start(self, wait=True):
+        with open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen(self.command(), stdout=log, stderr=log)
+        if wait:
+            self.wait_until_up()
+        return self
+
+    def wait_until_up(self):
+        deadline = time.monotonic() + START_SECONDS
+        for address in (self.kafka, self.aws):
+            host, port = address.rsplit(":", 1)
+            while True:
+                if self.process.poll() is not None:
+                    raise RuntimeError(f"the broker ended ({self.process.returncode}):\n{self.log()}")
+                try:
+                    socket.create_connection((host, int(port)), timeout=1).close()
+                    break
+                except OSError:
+                    if time.monotonic() > deadline:
+                        raise RuntimeError(f"the broker does not listen:\n{self.log()}") from None
+                    time.sleep(0.005)
+
+    def stop(self):
+        """Asks it to stop, as a service manager would; returns its exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise RuntimeError(f"the broker did not stop on SIGTERM:\n{self.log()}") from None
+
+    def kill(self):
+        """`kill -9`."""
+        self.process.kill()
+        self.process.wait()
+
+    def log(self):
+        return self.log_path.read_text(errors="replace")
