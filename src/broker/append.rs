@@ -1,6 +1,11 @@
 //! Produce: batches are checked where they arrive, then proposed where their partition lives.
 
-use std::{collections::BTreeMap, pin::Pin, rc::Rc, task::{Context, Poll}};
+use std::{
+    collections::BTreeMap,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll},
+};
 
 use lane::{AppendGroup, ProposeError, lane::Proposal, reply::Outcomes};
 use model::{CoreId, TopicPartition};
@@ -155,8 +160,9 @@ fn refused(error: ProposeError) -> BrokerError {
         ProposeError::StorageFull => BrokerError::StorageFull(text),
         ProposeError::TooLarge { .. } => BrokerError::RecordListTooLarge(text),
         ProposeError::Sequence(error) => match error {
-            SequenceError::OutOfOrder { .. } => BrokerError::OutOfOrderSequence(text),
-            SequenceError::Duplicate { .. } => BrokerError::DuplicateSequence,
+            SequenceError::OutOfOrder { .. } | SequenceError::NewEpochNotAtZero { .. } => {
+                BrokerError::OutOfOrderSequence(text)
+            }
             SequenceError::InvalidEpoch { .. } => BrokerError::InvalidProducerEpoch(text),
         },
     }

@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use journal::Journal;
+use journal::{Journal, JournalPosition};
 use lane::{Lane, OwnedPartition};
 use model::{CoreId, LaneId, TopicPartition};
 use partition::{CoreStorage, StorageConfig};
@@ -38,6 +38,8 @@ pub struct Broker {
     pub(crate) stopping: Cell<bool>,
     pub(crate) lock: RefCell<Option<runtime::fs::DirectoryLock>>,
     pub(crate) checkpoint_turn: Semaphore,
+    /// The first journal frame that the last checkpoint does not cover.
+    pub(crate) checkpointed: Cell<JournalPosition>,
 }
 
 /// The part of the memory that tails may take; the rest is for requests and replies.
@@ -70,6 +72,7 @@ impl Broker {
             stopping: Cell::new(false),
             lock: RefCell::new(None),
             checkpoint_turn: Semaphore::new(1),
+            checkpointed: Cell::new(JournalPosition::FIRST),
         }
     }
 
@@ -148,16 +151,6 @@ impl Broker {
     /// All lanes of this core, lowest first.
     pub(crate) fn lanes(&self) -> Vec<Rc<Lane>> {
         self.lanes.borrow().values().cloned().collect()
-    }
-
-    /// Asks every core and collects the answers in the order of the cores.
-    pub(crate) async fn ask_all<T, F, Fut>(&self, ask: F) -> Result<Vec<T>, runtime::CoreStopped>
-    where
-        T: Send + 'static,
-        F: Fn(Rc<Broker>) -> Fut + Send + Clone + 'static,
-        Fut: Future<Output = T> + 'static,
-    {
-        ask_all(&self.cores, ask).await
     }
 }
 

@@ -23,7 +23,7 @@ use crate::StartError;
 
 /// The format that this version reads and writes.
 pub const FORMAT_VERSION: u32 = 1;
-const META_BYTES_MAX: u64 = 1 << 20;
+const META_BYTES_MAX: usize = 1 << 20;
 
 /// What `meta.json` holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -261,10 +261,7 @@ mod tests {
         assert_eq!(check_epoch(None, current), Ok(()));
         assert_eq!(check_epoch(Some(LeaderEpoch::UNKNOWN), current), Ok(()));
         assert_eq!(check_epoch(Some(LeaderEpoch(3)), current), Ok(()));
-        assert_eq!(
-            check_epoch(Some(LeaderEpoch(2)), current),
-            Err(BrokerError::FencedLeaderEpoch)
-        );
+        assert_eq!(check_epoch(Some(LeaderEpoch(2)), current), Err(BrokerError::FencedLeaderEpoch));
         assert_eq!(
             check_epoch(Some(LeaderEpoch(4)), current),
             Err(BrokerError::UnknownLeaderEpoch)

@@ -41,7 +41,9 @@ impl Broker {
             let catalog = holds_catalog.then(|| self.catalog.borrow().snapshot());
             Checkpoint::begin(lanes, journal, catalog)
         };
-        checkpoint.complete(&self.directory.checkpoint(meta.generation, self.core)).await
+        let path = self.directory.checkpoint(meta.generation, self.core);
+        self.checkpointed.set(checkpoint.complete(&path).await?);
+        Ok(())
     }
 
     async fn keep_checkpoints(&self) {
@@ -52,7 +54,8 @@ impl Broker {
             runtime::sleep(CHECKPOINT_LOOK).await;
             let Some(journal) = self.journal.get() else { return };
             let due = runtime::now() - last >= interval
-                || journal.written_bytes_since_free() >= settings.checkpoint_bytes;
+                || journal.written_bytes_since(self.checkpointed.get())
+                    >= settings.checkpoint_bytes;
             let changed = self.lanes.borrow().values().any(|lane| lane.has_changed());
             if !due || !changed || self.stopping.get() {
                 continue;
@@ -76,8 +79,8 @@ impl Broker {
     }
 
     fn interval(&self, key: &str, fallback_ms: u64) -> Duration {
-        let value = self.catalog.borrow().broker_value(key);
-        let configured = value.and_then(|value| value.parse().ok());
+        let value = self.catalog.borrow().broker_number(key);
+        let configured = value.and_then(|value| u64::try_from(value).ok());
         Duration::from_millis(configured.unwrap_or(fallback_ms).max(10))
     }
 

@@ -62,9 +62,11 @@ impl Broker {
         queries: Vec<OffsetQuery>,
     ) -> Vec<Outcome<Option<FoundOffset>>> {
         let partition = |query: &OffsetQuery| query.topic;
-        self.ask_owners(queries, partition, |owner, query| async move {
-            owner.find_offset(query).await
-        })
+        self.ask_owners(
+            queries,
+            partition,
+            |owner, query| async move { owner.find_offset(query).await },
+        )
         .await
     }
 
@@ -97,9 +99,11 @@ impl Broker {
         self: &Rc<Self>,
         wanted: Vec<(TopicPartition, Option<Offset>)>,
     ) -> Vec<Outcome<Offset>> {
-        self.ask_owners(wanted, |(topic, _)| *topic, |owner, (topic, before)| async move {
-            owner.move_log_start(topic, before).await
-        })
+        self.ask_owners(
+            wanted,
+            |(topic, _)| *topic,
+            |owner, (topic, before)| async move { owner.move_log_start(topic, before).await },
+        )
         .await
     }
 
@@ -135,17 +139,21 @@ impl Broker {
         self: &Rc<Self>,
         wanted: Vec<(TopicPartition, LeaderEpoch, LeaderEpoch)>,
     ) -> Vec<Outcome<(LeaderEpoch, Offset)>> {
-        self.ask_owners(wanted, |(topic, ..)| *topic, |owner, (topic, current, wanted)| async move {
-            let (lane, partition) = owner.local(topic)?;
-            let epoch = lane.leader_epoch();
-            check_epoch(Some(current), epoch)?;
-            // One node leads in one term for as long as there is no cluster.
-            if wanted == epoch {
-                Ok((epoch, partition.high_watermark()))
-            } else {
-                Ok((LeaderEpoch::UNKNOWN, Offset(-1)))
-            }
-        })
+        self.ask_owners(
+            wanted,
+            |(topic, ..)| *topic,
+            |owner, (topic, current, wanted)| async move {
+                let (lane, partition) = owner.local(topic)?;
+                let epoch = lane.leader_epoch();
+                check_epoch(Some(current), epoch)?;
+                // One node leads in one term for as long as there is no cluster.
+                if wanted == epoch {
+                    Ok((epoch, partition.high_watermark()))
+                } else {
+                    Ok((LeaderEpoch::UNKNOWN, Offset(-1)))
+                }
+            },
+        )
         .await
     }
 
@@ -158,16 +166,22 @@ impl Broker {
             let catalog = self.catalog.borrow();
             let of_topic = |topic: &state::catalog::Topic| {
                 let id = topic.id;
-                (0..).zip(&topic.partitions).map(move |(index, _)| crate::partition_of(id, index))
+                (0..)
+                    .zip(&topic.partitions)
+                    .map(move |(index, _)| crate::partition_of(id, index))
                     .collect::<Vec<_>>()
             };
             catalog.topics().flat_map(of_topic).collect()
         });
         let sizes = self
-            .ask_owners(wanted, |topic| *topic, |owner, topic| async move {
-                let (_, partition) = owner.local(topic)?;
-                Ok(PartitionSize { topic, size_bytes: partition.log.size_bytes() })
-            })
+            .ask_owners(
+                wanted,
+                |topic| *topic,
+                |owner, topic| async move {
+                    let (_, partition) = owner.local(topic)?;
+                    Ok(PartitionSize { topic, size_bytes: partition.log.size_bytes() })
+                },
+            )
             .await;
         sizes.into_iter().flatten().collect()
     }

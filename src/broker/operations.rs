@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use model::{LeaderEpoch, Offset, PartitionIndex, Timestamp, TopicId, TopicName, TopicPartition};
+pub use state::configs::ConfigChange;
 use state::configs::ConfigEntry;
 
 use crate::BrokerError;
@@ -185,19 +186,6 @@ pub enum ConfigResource {
     Broker(String),
     /// Every broker's default (the empty broker name).
     BrokerDefault,
-}
-
-/// One change of one setting.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ConfigChange {
-    /// Set it.
-    Set(String, Option<String>),
-    /// Back to the default.
-    Delete(String),
-    /// Add to a list.
-    Append(String, Option<String>),
-    /// Take from a list.
-    Subtract(String, Option<String>),
 }
 
 /// What a partition takes up.

@@ -25,9 +25,8 @@ impl Broker {
     }
 
     async fn reserve_producer_ids(self: &Rc<Self>) -> Outcome<(i64, i64)> {
-        let reserve = |_: &state::catalog::Catalog| {
-            Ok(CatalogCommand::ReserveProducerIds { count: BLOCK })
-        };
+        let reserve =
+            |_: &state::catalog::Catalog| Ok(CatalogCommand::ReserveProducerIds { count: BLOCK });
         match self.change_catalog(reserve).await? {
             CatalogEvent::ProducerIdsReserved { first, count } => {
                 Ok((first.0, first.0 + i64::from(count)))

@@ -1,9 +1,11 @@
 //! From nothing to a serving broker, and back.
 
-use std::{cell::RefCell, collections::BTreeMap, io, path::PathBuf, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    cell::RefCell, collections::BTreeMap, io, path::PathBuf, rc::Rc, sync::Arc, time::Duration,
+};
 
 use journal::{Journal, JournalConfig, JournalPosition, RecoveryReport};
-use lane::{CoreSnapshot, LaneError, recovery::CatalogPartition};
+use lane::{LaneError, recovery::CatalogPartition};
 use model::{CoreId, LaneId};
 use runtime::{CoresConfig, RunningCores};
 use state::catalog::Catalog;
@@ -20,7 +22,9 @@ use crate::{
 #[derive(Debug, Error)]
 pub enum StartError {
     /// Another broker runs on the directory.
-    #[error("the data directory {path} is in use by another thalweg: stop that one first, or give this one another directory with --data-dir")]
+    #[error(
+        "the data directory {path} is in use by another thalweg: stop that one first, or give this one another directory with --data-dir"
+    )]
     Locked {
         /// The directory.
         path: PathBuf,
@@ -84,7 +88,7 @@ impl RunningBroker {
     /// simulation's main task.
     pub async fn start(settings: BrokerSettings) -> Result<RunningBroker, StartError> {
         let settings = Arc::new(settings);
-        let config = CoresConfig { cores: settings.cores.max(1), ..CoresConfig::default() };
+        let config = CoresConfig::new(settings.cores.max(1));
         let running = runtime::start(config, move |core, cores| {
             Broker::new(core, cores, Arc::clone(&settings))
         })
@@ -98,7 +102,7 @@ impl RunningBroker {
             }
             Err(error) => {
                 // The error is what counts; the cores hold nothing that would be lost.
-                let _ = running.stop().await;
+                let _ = running.stop();
                 Err(error)
             }
         }
@@ -119,7 +123,7 @@ impl RunningBroker {
     pub async fn stop(self) -> Result<(), StartError> {
         let cores = self.running.cores().clone();
         let closed = ask_all(&cores, |broker| async move { broker.close().await }).await?;
-        self.running.stop().await.map_err(|error| StartError::Cores(error.to_string()))?;
+        self.running.stop().map_err(|error| StartError::Cores(error.to_string()))?;
         for (core, result) in core_ids(closed.len()).zip(closed) {
             result.map_err(|error| recovery_error(core, error))?;
         }
@@ -150,8 +154,7 @@ async fn recover(cores: &runtime::Cores<Broker>) -> Result<RecoverySummary, Star
     let commands = found.into_iter().sum::<Result<u64, StartError>>()?;
 
     // The catalog first: it says which partitions there are. Every core gets a replica.
-    let catalog =
-        cores.call(first, |broker| async move { broker.recover_catalog() }).await??;
+    let catalog = cores.call(first, |broker| async move { broker.recover_catalog() }).await??;
     let recovered = ask_all(cores, move |broker| {
         let catalog = catalog.clone();
         async move { broker.recover_lanes(&catalog).await }
@@ -181,7 +184,7 @@ async fn move_lanes(cores: &runtime::Cores<Broker>, old: Meta) -> Result<(), Sta
         result.map_err(|error| recovery_error(core, error))?;
     }
     cores
-        .call(first, |broker| async move {
+        .call(first, move |broker| async move {
             let Some(new) = broker.meta.get() else { return Ok(()) };
             tracing::info!(from = old.cores, to = new.cores, "lanes moved to other cores");
             broker.directory.write_meta(new).await?;
@@ -197,22 +200,20 @@ impl Broker {
         let root = self.directory.root().to_owned();
         let io = |source| StartError::Io { path: root.clone(), source };
         runtime::fs::create_directory_all(&root).await.map_err(io)?;
-        let lock = runtime::fs::DirectoryLock::lock(&self.directory.lock()).await.map_err(
-            |error| match error.kind() {
+        let lock =
+            runtime::fs::DirectoryLock::lock(self.directory.lock()).map_err(|error| match error
+                .kind()
+            {
                 io::ErrorKind::WouldBlock => StartError::Locked { path: root.clone() },
                 _ => io(error),
-            },
-        )?;
+            })?;
         *self.lock.borrow_mut() = Some(lock);
         let meta = self.directory.open(self.cores.count(), self.settings.storage.lanes).await?;
         if meta.cores == self.cores.count() {
             self.directory.remove_old_generations(meta.generation).await.map_err(io)?;
         } else {
-            let next = Meta {
-                cores: self.cores.count(),
-                generation: meta.generation + 1,
-                ..meta.clone()
-            };
+            let next =
+                Meta { cores: self.cores.count(), generation: meta.generation + 1, ..meta.clone() };
             self.directory.make_generation(&next).await.map_err(io)?;
         }
         Ok(meta)
@@ -230,27 +231,32 @@ impl Broker {
         let failed = |error: LaneError| recovery_error(self.core, error);
 
         let old_cores = core_ids(stored.cores).filter(|core| moved || *core == self.core);
-        let mut snapshots = BTreeMap::new();
+        let mut replay_from = BTreeMap::new();
         for core in old_cores {
             let path = self.directory.checkpoint(stored.generation, core);
             let snapshot = lane::checkpoint::read(&path).await.map_err(failed)?;
-            let CoreSnapshot { replay_from, lanes } = snapshot.unwrap_or_default();
+            let (from, lanes) = snapshot.map_or_else(
+                || (JournalPosition::FIRST, Vec::new()),
+                |snapshot| (JournalPosition(snapshot.replay_from), snapshot.lanes),
+            );
             found.borrow_mut().add_snapshots(lanes, mine);
-            snapshots.insert(core, JournalPosition(replay_from));
+            replay_from.insert(core, from);
         }
         let add = |command: journal::RecoveredCommand| {
             if mine(command.lane) { found.borrow_mut().add_command(command) } else { Ok(()) }
         };
         if moved {
-            for (core, replay_from) in snapshots {
+            for (core, replay_from) in replay_from {
                 let directory = self.directory.journal(stored.generation, core);
                 Journal::scan(&directory, replay_from, add)
                     .await
                     .map_err(|error| recovery_error(self.core, error))?;
             }
-            self.open_journal(&meta, JournalPosition(0), |_| Ok::<(), LaneError>(())).await?;
+            self.open_journal(&meta, JournalPosition::FIRST, |_| Ok::<(), LaneError>(())).await?;
         } else {
-            let replay_from = snapshots.get(&self.core).copied().unwrap_or_default();
+            let replay_from =
+                replay_from.get(&self.core).copied().unwrap_or(JournalPosition::FIRST);
+            self.checkpointed.set(replay_from);
             self.open_journal(&meta, replay_from, add).await?;
         }
         let _ = self.meta.set(meta);
@@ -266,14 +272,12 @@ impl Broker {
         visit: impl FnMut(journal::RecoveredCommand) -> Result<(), LaneError>,
     ) -> Result<RecoveryReport, StartError> {
         let config = JournalConfig {
-            directory: self.directory.journal(meta.generation, self.core),
             file_size_bytes: self.settings.storage.journal_file_bytes,
             replay_from,
-            ..JournalConfig::default()
+            ..JournalConfig::new(self.directory.journal(meta.generation, self.core))
         };
-        let (journal, report) = Journal::open(config, visit)
-            .await
-            .map_err(|error| recovery_error(self.core, error))?;
+        let (journal, report) =
+            Journal::open(config, visit).await.map_err(|error| recovery_error(self.core, error))?;
         let _ = self.journal.set(journal);
         Ok(report)
     }
@@ -281,9 +285,7 @@ impl Broker {
     /// On the first core: the catalog, encoded for every core's replica.
     fn recover_catalog(&self) -> Result<Vec<u8>, StartError> {
         let catalog = self.found.borrow_mut().recover_catalog();
-        catalog
-            .map(|catalog| catalog.snapshot())
-            .map_err(|error| recovery_error(self.core, error))
+        catalog.map(|catalog| catalog.snapshot()).map_err(|error| recovery_error(self.core, error))
     }
 
     async fn recover_lanes(self: &Rc<Self>, catalog: &[u8]) -> Result<(), StartError> {

@@ -17,10 +17,10 @@ const MAGIC: &[u8; 8] = b"THWLCKPT";
 const FORMAT_VERSION: u16 = 1;
 const HEAD_BYTES: usize = 20;
 /// A checkpoint of 100,000 partitions is some 30 MB; a larger file is not one of ours.
-const FILE_BYTES_MAX: u64 = 1 << 30;
+const FILE_BYTES_MAX: usize = 1 << 30;
 
 /// All lanes of one core as of one moment.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct CoreSnapshot {
     /// The first journal frame that may hold a command not in here.
     pub replay_from: u64,
@@ -111,8 +111,9 @@ impl Checkpoint {
     }
 
     /// Flushes the partitions, replaces the file, and gives back the journal and segment files
-    /// that are no longer needed. An error leaves the previous checkpoint in force.
-    pub async fn complete(self, path: &Path) -> Result<(), LaneError> {
+    /// that are no longer needed. Answers with the first journal frame that recovery now needs. An
+    /// error leaves the previous checkpoint in force.
+    pub async fn complete(self, path: &Path) -> Result<JournalPosition, LaneError> {
         for lane in &self.lanes {
             lane.settled().await;
         }
@@ -124,15 +125,11 @@ impl Checkpoint {
             partition.log.checkpoint_done(&part.log).await;
         }
         self.journal.free_before(self.replay_from).await;
-        Ok(())
+        Ok(self.replay_from)
     }
 }
 
-async fn write(
-    lanes: &[Rc<Lane>],
-    snapshot: &CoreSnapshot,
-    path: &Path,
-) -> Result<(), LaneError> {
+async fn write(lanes: &[Rc<Lane>], snapshot: &CoreSnapshot, path: &Path) -> Result<(), LaneError> {
     for (partition, part) in partitions_of(lanes, snapshot) {
         match partition.log.flush_to(&part.log).await {
             // Deleted while we flushed: recovery drops what the catalog no longer has.
@@ -176,9 +173,7 @@ pub async fn read(path: &Path) -> Result<Option<CoreSnapshot>, LaneError> {
         return Ok(None);
     }
     let bytes = runtime::fs::read_file(path, FILE_BYTES_MAX).await.map_err(io)?;
-    decode(&bytes)
-        .map(Some)
-        .map_err(|why| LaneError::Checkpoint { path: path.to_owned(), why })
+    decode(&bytes).map(Some).map_err(|why| LaneError::Checkpoint { path: path.to_owned(), why })
 }
 
 fn decode(bytes: &[u8]) -> Result<CoreSnapshot, String> {
@@ -193,7 +188,9 @@ fn decode(bytes: &[u8]) -> Result<CoreSnapshot, String> {
     };
     let version = number(8..10);
     if version != u32::from(FORMAT_VERSION) {
-        return Err(format!("its format version is {version}, this thalweg reads {FORMAT_VERSION}"));
+        return Err(format!(
+            "its format version is {version}, this thalweg reads {FORMAT_VERSION}"
+        ));
     }
     if body.len() as u64 != u64::from(number(12..16)) {
         return Err(format!("its body has {} bytes instead of {}", body.len(), number(12..16)));

@@ -69,10 +69,8 @@ pub fn catalog_head(at: Timestamp) -> [u8; 9] {
 }
 
 fn put_partition(bytes: &mut [u8], kind: u8, id: TopicPartition) {
-    let fields = [kind]
-        .into_iter()
-        .chain(id.topic.0.to_le_bytes())
-        .chain(id.partition.0.to_le_bytes());
+    let fields =
+        [kind].into_iter().chain(id.topic.0.to_le_bytes()).chain(id.partition.0.to_le_bytes());
     for (place, byte) in bytes.iter_mut().zip(fields) {
         *place = byte;
     }

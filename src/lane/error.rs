@@ -16,7 +16,9 @@ pub enum ProposeError {
     #[error(transparent)]
     Sequence(#[from] SequenceError),
     /// The disk is full.
-    #[error("the disk that holds the data directory is full: nothing is written until space is freed")]
+    #[error(
+        "the disk that holds the data directory is full: nothing is written until space is freed"
+    )]
     StorageFull,
     /// The command is larger than the journal takes.
     #[error("a batch of {size_bytes} bytes is more than the journal takes in one command")]
@@ -48,7 +50,9 @@ pub enum LaneError {
         found: Offset,
     },
     /// A hole in a lane's command indexes.
-    #[error("{lane} was applied up to command {applied}, but the journal goes on with {found}: commands are missing")]
+    #[error(
+        "{lane} was applied up to command {applied}, but the journal goes on with {found}: commands are missing"
+    )]
     MissingCommands {
         /// The lane.
         lane: LaneId,
@@ -66,7 +70,9 @@ pub enum LaneError {
         source: batch::BatchError,
     },
     /// The checkpoint file is damaged or of a newer format.
-    #[error("the checkpoint {path} cannot be used: {why}. Nothing was changed; restore the file from a copy, or start thalweg in the version that wrote it")]
+    #[error(
+        "the checkpoint {path} cannot be used: {why}. Nothing was changed; restore the file from a copy, or start thalweg in the version that wrote it"
+    )]
     Checkpoint {
         /// The file.
         path: PathBuf,

@@ -47,9 +47,18 @@ enum Effect {
     /// An append that was acknowledged from memory (`write.caching`) and has nothing left to do.
     Cached,
     /// A duplicate of a batch that is itself still on its way to the disk.
-    Answer { slot: AppendSlot, appended: Appended },
-    LogStart { partition: Rc<OwnedPartition>, offset: Offset, done: oneshot::Sender<()> },
-    Catalog { done: oneshot::Sender<()> },
+    Answer {
+        slot: AppendSlot,
+        appended: Appended,
+    },
+    LogStart {
+        partition: Rc<OwnedPartition>,
+        offset: Offset,
+        done: oneshot::Sender<()>,
+    },
+    Catalog {
+        done: oneshot::Sender<()>,
+    },
 }
 
 /// One ordered command log and the partitions that live by it.
@@ -154,7 +163,7 @@ impl Lane {
             return slot.settle(Err(ProposeError::StorageFull));
         }
         let mut header = proposal.header;
-        match partition.producers.borrow_mut().check(&header, now) {
+        match partition.producers.borrow_mut().check(&header) {
             Ok(Sequenced::New) => {}
             Ok(Sequenced::Duplicate { base_offset, timestamp }) => {
                 let log_append_time = proposal.log_append_time.and(Some(timestamp));
@@ -183,8 +192,8 @@ impl Lane {
 
         let log_append_time = proposal.log_append_time;
         let partition = Rc::clone(partition);
-        let cached = partition.config().write_caching
-            && partition.log.log_end() == header.base_offset;
+        let cached =
+            partition.config().write_caching && partition.log.log_end() == header.base_offset;
         let effect = Effect::Append { partition, batch, header, log_append_time, slot };
         let effect = if cached {
             apply(effect);
@@ -198,12 +207,7 @@ impl Lane {
 
     /// A duplicate of an applied batch is answered at once, one of a batch that is still on its
     /// way only after it: an answer means "durable".
-    fn answer_duplicate(
-        &self,
-        partition: &OwnedPartition,
-        appended: Appended,
-        slot: AppendSlot,
-    ) {
+    fn answer_duplicate(&self, partition: &OwnedPartition, appended: Appended, slot: AppendSlot) {
         if appended.base_offset < partition.log.log_end() {
             return slot.settle(Ok(appended));
         }

@@ -19,11 +19,7 @@ pub struct Found {
 
 impl Found {
     /// Takes in the lanes of a checkpoint that `wanted` names.
-    pub fn add_snapshots(
-        &mut self,
-        lanes: Vec<LaneSnapshot>,
-        wanted: impl Fn(LaneId) -> bool,
-    ) {
+    pub fn add_snapshots(&mut self, lanes: Vec<LaneSnapshot>, wanted: impl Fn(LaneId) -> bool) {
         for lane in lanes {
             if wanted(lane.lane) {
                 self.snapshots.insert(lane.lane, lane);
@@ -105,8 +101,7 @@ impl Found {
                     (log, producers)
                 }
                 None => {
-                    let log =
-                        Partition::create(storage, directory, id, Rc::clone(&config)).await?;
+                    let log = Partition::create(storage, directory, id, Rc::clone(&config)).await?;
                     (log, ProducerTable::default())
                 }
             };
@@ -149,8 +144,7 @@ fn replay(lane: &Lane, bytes: bytes::Bytes) -> Result<(), LaneError> {
 
 fn replay_append(partition: &OwnedPartition, batch: bytes::Bytes) -> Result<(), LaneError> {
     let id = partition.id;
-    let header =
-        BatchHeader::parse(&batch).map_err(|source| LaneError::Batch { id, source })?;
+    let header = BatchHeader::parse(&batch).map_err(|source| LaneError::Batch { id, source })?;
     let log_end = partition.log.log_end();
     if header.base_offset > log_end {
         return Err(LaneError::Gap { id, log_end, found: header.base_offset });
