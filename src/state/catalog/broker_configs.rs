@@ -8,7 +8,12 @@ use crate::configs::{self, ConfigChange, ConfigEntry, ConfigError, Overrides};
 impl Catalog {
     /// Takes this broker's id and its static settings (`--set key=value`), which
     /// [`configs::validate_static`] has passed. They are not journaled: set them at each start.
-    pub fn set_static_configs(&mut self, node_id: i32, configs: Overrides) {
+    /// What the program decides itself (`listeners`, `advertised.listeners`, `log.dirs`) may be
+    /// added to them, to be listed.
+    pub fn set_static_configs(&mut self, node_id: i32, mut configs: Overrides) {
+        for name in ["node.id", "broker.id"] {
+            configs.insert(name.to_owned(), node_id.to_string());
+        }
         self.broker.set_static(node_id, configs);
         self.resolve_all();
     }

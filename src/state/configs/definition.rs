@@ -106,8 +106,7 @@ pub struct ConfigDefinition {
     pub bounds: Bounds,
     /// How much it matters.
     pub importance: Importance,
-    /// For topic settings: the broker settings that it falls back to, the strongest first.
-    /// For broker settings: other names of the same thing, stronger than this one.
+    /// The broker settings that a topic setting falls back to, the strongest first.
     pub synonyms: &'static [Synonym],
     /// Whether this broker does what it says. If not, only the default is accepted.
     pub acts: bool,
