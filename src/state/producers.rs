@@ -128,7 +128,11 @@ impl ProducerTable {
         let Some(known) = self.producers.get(&producer) else { return Ok(Sequenced::New) };
         let (epoch, found) = (header.producer_epoch, header.base_sequence);
         if epoch < known.epoch {
-            return Err(SequenceError::InvalidEpoch { producer, found: epoch, current: known.epoch });
+            return Err(SequenceError::InvalidEpoch {
+                producer,
+                found: epoch,
+                current: known.epoch,
+            });
         }
         if epoch > known.epoch {
             if found == BatchSequence(0) {

@@ -144,10 +144,7 @@ impl Shards {
 
     /// The partitions whose log ends [`Shards::add_partitions`] will ask for, if `additional`
     /// partitions are added: those of the widest open shards.
-    pub fn closing_partitions(
-        &self,
-        additional: u32,
-    ) -> Result<Vec<PartitionIndex>, SplitError> {
+    pub fn closing_partitions(&self, additional: u32) -> Result<Vec<PartitionIndex>, SplitError> {
         let mut trial = self.clone();
         let mut closing = Vec::new();
         trial.split_widest(0, additional, Timestamp::NONE, |shard| {

@@ -56,10 +56,8 @@ impl Catalog {
     /// Reads a snapshot back. Static settings are to be set anew.
     pub fn restore(bytes: &[u8]) -> Result<Catalog, DecodeError> {
         let snapshot: CatalogSnapshot = FORMAT.decode(bytes)?;
-        let mut catalog = Catalog {
-            next_producer_id: snapshot.next_producer_id,
-            ..Catalog::default()
-        };
+        let mut catalog =
+            Catalog { next_producer_id: snapshot.next_producer_id, ..Catalog::default() };
         catalog.broker.set_dynamic(snapshot.default_configs, snapshot.node_configs);
         for topic in snapshot.topics {
             catalog.check_name_is_free(&topic.name).map_err(|error| DecodeError::Malformed {

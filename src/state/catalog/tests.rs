@@ -116,7 +116,10 @@ fn a_topic_takes_the_brokers_counts_where_it_names_none() {
     catalog.set_static_configs(NODE, overrides(&[("num.partitions", "4")]));
     assert_eq!(catalog.validate_create(&unsaid).map(|topic| topic.partitions), Ok(4));
     let assignments = [(1, vec![NODE]), (0, vec![NODE])];
-    assert_eq!(catalog.validate_create(&assigned(&assignments)).map(|topic| topic.partitions), Ok(2));
+    assert_eq!(
+        catalog.validate_create(&assigned(&assignments)).map(|topic| topic.partitions),
+        Ok(2)
+    );
 }
 
 #[test]
@@ -272,14 +275,16 @@ fn commands() -> impl Strategy<Value = Vec<CatalogCommand>> {
     let change = (values, any::<bool>()).prop_map(|(value, set)| {
         let name = "retention.ms".to_owned();
         if set {
-            OverrideChange { set: Overrides::from([(name, value.to_owned())]), ..Default::default() }
+            OverrideChange {
+                set: Overrides::from([(name, value.to_owned())]),
+                ..Default::default()
+            }
         } else {
             OverrideChange { unset: [name].into(), ..Default::default() }
         }
     });
-    let alter = (id(), change).prop_map(|(id, change)| {
-        CatalogCommand::AlterTopicConfigs { id, change }
-    });
+    let alter =
+        (id(), change).prop_map(|(id, change)| CatalogCommand::AlterTopicConfigs { id, change });
     let command = prop_oneof![
         (names, id(), lanes()).prop_map(|(text, id, partitions)| CatalogCommand::CreateTopic {
             name: name(text),

@@ -124,9 +124,7 @@ impl Catalog {
     }
 
     fn default_partitions(&self) -> u32 {
-        self.broker_value(configs::NUM_PARTITIONS)
-            .and_then(|value| value.parse().ok())
-            .unwrap_or(1)
+        self.broker_value(configs::NUM_PARTITIONS).and_then(|value| value.parse().ok()).unwrap_or(1)
     }
 }
 
@@ -153,10 +151,7 @@ fn check_replication_factor(factor: Option<i16>) -> Result<(), CatalogError> {
 }
 
 /// Returns the number of partitions that the assignments name.
-fn check_assignments(
-    assignments: &[(i32, Vec<i32>)],
-    node_id: i32,
-) -> Result<u32, CatalogError> {
+fn check_assignments(assignments: &[(i32, Vec<i32>)], node_id: i32) -> Result<u32, CatalogError> {
     let invalid = |text| Err(CatalogError::InvalidReplicaAssignment(text));
     let mut named = BTreeSet::new();
     for (partition, replicas) in assignments {
@@ -181,9 +176,7 @@ fn check_replicas(replicas: &[i32], node_id: i32) -> Result<(), CatalogError> {
             "The manual partition assignment includes broker {other}, but no such broker is registered."
         )
     } else if replicas.len() > 1 {
-        format!(
-            "The manual partition assignment includes the broker {node_id} more than once."
-        )
+        format!("The manual partition assignment includes the broker {node_id} more than once.")
     } else {
         return Ok(());
     };

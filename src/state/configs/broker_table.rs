@@ -28,7 +28,17 @@ const fn of(
     documentation: &'static str,
 ) -> ConfigDefinition {
     let (synonyms, acts): (&[_], _) = (&[], true);
-    ConfigDefinition { name, kind, default, bounds, importance, synonyms, acts, dynamic, documentation }
+    ConfigDefinition {
+        name,
+        kind,
+        default,
+        bounds,
+        importance,
+        synonyms,
+        acts,
+        dynamic,
+        documentation,
+    }
 }
 
 /// A setting that this broker knows and does not follow yet.
@@ -47,6 +57,7 @@ macro_rules! topic_default {
 }
 
 /// All broker settings, by name.
+#[rustfmt::skip] // One setting is two lines: it reads as a table.
 pub static BROKER_CONFIGS: &[ConfigDefinition] = &[
     of("advertised.listeners", List, None, Any, High, ReadOnly,
         "The address that clients are told to connect to. Set it with --advertised-address."),

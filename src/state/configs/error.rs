@@ -28,7 +28,9 @@ pub enum ConfigError {
     #[error("{0}")]
     Conflict(String),
     /// The setting is known and does nothing here yet.
-    #[error("Configuration {name} is not supported by this broker yet: it can only be set to its default, {default}")]
+    #[error(
+        "Configuration {name} is not supported by this broker yet: it can only be set to its default, {default}"
+    )]
     NotSupported {
         /// The setting.
         name: String,
@@ -39,7 +41,9 @@ pub enum ConfigError {
     #[error("Cannot update these configs dynamically: [{0}]")]
     ReadOnly(String),
     /// The broker setting cannot be the default of all brokers.
-    #[error("Cannot update these configs at default cluster level, broker id must be specified: [{0}]")]
+    #[error(
+        "Cannot update these configs at default cluster level, broker id must be specified: [{0}]"
+    )]
     PerBrokerOnly(String),
     /// A setting without a value.
     #[error("Null value not supported for topic configs: {0}")]

@@ -21,11 +21,11 @@ use std::collections::BTreeMap;
 
 pub use self::{
     alter::{ConfigChange, alter_broker, alter_topic, validate_static, validate_topic_overrides},
+    definition::{ConfigDefinition, ConfigType, Importance},
     entry::{
         ConfigEntry, ConfigSource, ConfigSynonym, broker_default_entries, broker_entries,
         topic_entries,
     },
-    definition::{ConfigDefinition, ConfigType, Importance},
     error::ConfigError,
     layers::BrokerLayers,
     resolve::resolve_topic,

@@ -134,8 +134,7 @@ fn a_duplicate_gets_the_time_of_the_original() {
     original.max_timestamp = Timestamp(55);
     table.record(&original, Offset(12), NOW);
     original.max_timestamp = Timestamp(99);
-    let duplicate =
-        Sequenced::Duplicate { base_offset: Offset(12), timestamp: Timestamp(55) };
+    let duplicate = Sequenced::Duplicate { base_offset: Offset(12), timestamp: Timestamp(55) };
     assert_eq!(table.check(&original), Ok(duplicate));
 }
 
