@@ -184,8 +184,8 @@ fn take(pipe: &Pipe, buffer: &mut [u8], choose: impl Fn(u64) -> u64) -> usize {
     let Some(segment) = segments.front_mut() else { return 0 };
     let most = segment.bytes.remaining().min(buffer.len());
     let count = (choose(most as u64) as usize).clamp(1, most.max(1)).min(most);
-    for (to, from) in buffer.iter_mut().zip(segment.bytes.split_to(count)) {
-        *to = from;
+    if let Some(place) = buffer.get_mut(..count) {
+        place.copy_from_slice(&segment.bytes.split_to(count));
     }
     if segment.bytes.is_empty() {
         segments.pop_front();

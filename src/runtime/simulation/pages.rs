@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 pub(super) const PAGE_BYTES: u64 = 4096;
 type Page = [u8; PAGE_BYTES as usize];
+const ZEROS: Page = [0; PAGE_BYTES as usize];
 
 /// A file's content. Pages that were never written, or only with zeros, are absent.
 #[derive(Clone, Default, Debug)]
@@ -25,7 +26,7 @@ impl Pages {
             if kept != 0
                 && let Some(last) = self.pages.get_mut(&(len / PAGE_BYTES))
             {
-                Rc::make_mut(last).iter_mut().skip(kept).for_each(|byte| *byte = 0);
+                Rc::make_mut(last).get_mut(kept..).unwrap_or_default().fill(0);
             }
         }
         self.len = len;
@@ -38,12 +39,10 @@ impl Pages {
             let inside = (position % PAGE_BYTES) as usize;
             let (now, later) = rest.split_at(rest.len().min(PAGE_BYTES as usize - inside));
             let index = position / PAGE_BYTES;
-            if self.pages.contains_key(&index) || now.iter().any(|byte| *byte != 0) {
-                let page =
-                    self.pages.entry(index).or_insert_with(|| Rc::new([0; PAGE_BYTES as usize]));
-                let page = Rc::make_mut(page);
-                for (to, from) in page.iter_mut().skip(inside).zip(now) {
-                    *to = *from;
+            if self.pages.contains_key(&index) || !now.iter().all(|byte| *byte == 0) {
+                let page = self.pages.entry(index).or_insert_with(|| Rc::new(ZEROS));
+                if let Some(place) = Rc::make_mut(page).get_mut(inside..inside + now.len()) {
+                    place.copy_from_slice(now);
                 }
             }
             position += now.len() as u64;
@@ -61,7 +60,9 @@ impl Pages {
             let inside = (at % PAGE_BYTES) as usize;
             let take = (len - bytes.len()).min(PAGE_BYTES as usize - inside);
             match self.pages.get(&(at / PAGE_BYTES)) {
-                Some(page) => bytes.extend(page.iter().skip(inside).take(take)),
+                Some(page) => {
+                    bytes.extend_from_slice(page.get(inside..inside + take).unwrap_or_default())
+                }
                 None => bytes.resize(bytes.len() + take, 0),
             }
         }
