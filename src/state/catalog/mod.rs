@@ -10,7 +10,9 @@ mod validation;
 
 use std::{collections::BTreeMap, rc::Rc};
 
-use model::{LaneId, Offset, PartitionIndex, ProducerId, Timestamp, TopicId, TopicName};
+use model::{
+    LaneId, Offset, PartitionIndex, ProducerId, Timestamp, TopicConfig, TopicId, TopicName,
+};
 
 pub use self::{
     command::{CatalogCommand, CatalogEvent, OverrideChange},
@@ -37,6 +39,8 @@ pub struct Catalog {
     partition_count: usize,
     next_producer_id: ProducerId,
     broker: BrokerLayers,
+    /// The effective settings of every topic that has none of its own; shared, because most are.
+    unaltered: Rc<TopicConfig>,
     partitions_max: usize,
 }
 
@@ -49,6 +53,7 @@ impl Default for Catalog {
             partition_count: 0,
             next_producer_id: ProducerId(0),
             broker: BrokerLayers::default(),
+            unaltered: Rc::default(),
             partitions_max: PARTITIONS_MAX,
         }
     }
@@ -97,10 +102,10 @@ impl Catalog {
                 self.add_partitions(*id, lanes, closing_offsets, at)
             }
             CatalogCommand::AlterTopicConfigs { id, change } => {
-                let Catalog { topics, broker, .. } = self;
+                let Catalog { topics, broker, unaltered, .. } = self;
                 let topic = topics.get_mut(id).ok_or_else(|| CatalogError::unknown_id(*id))?;
                 change.apply(&mut topic.overrides);
-                topic.effective = Rc::new(resolve_topic(&topic.overrides, broker));
+                topic.effective = resolve(&topic.overrides, broker, unaltered);
                 Ok(CatalogEvent::TopicConfigsChanged { id: *id })
             }
             CatalogCommand::AlterBrokerConfigs { broker, change } => {
@@ -141,7 +146,7 @@ impl Catalog {
             created: at,
             partitions: lanes.iter().map(|lane| PartitionState { lane: *lane }).collect(),
             overrides: configs.clone(),
-            effective: Rc::new(resolve_topic(configs, &self.broker)),
+            effective: resolve(configs, &self.broker, &self.unaltered),
             shards: Shards::uniform(count, at),
         };
         self.insert(topic);
@@ -182,10 +187,23 @@ impl Catalog {
 
     /// Works out every topic's effective settings anew.
     fn resolve_all(&mut self) {
-        let Catalog { topics, broker, .. } = self;
+        let Catalog { topics, broker, unaltered, .. } = self;
+        *unaltered = Rc::new(resolve_topic(&Overrides::new(), broker));
         for topic in topics.values_mut() {
-            topic.effective = Rc::new(resolve_topic(&topic.overrides, broker));
+            topic.effective = resolve(&topic.overrides, broker, unaltered);
         }
+    }
+}
+
+fn resolve(
+    overrides: &Overrides,
+    broker: &BrokerLayers,
+    unaltered: &Rc<TopicConfig>,
+) -> Rc<TopicConfig> {
+    if overrides.is_empty() {
+        Rc::clone(unaltered)
+    } else {
+        Rc::new(resolve_topic(overrides, broker))
     }
 }
 

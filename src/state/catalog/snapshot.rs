@@ -6,12 +6,7 @@ use model::{LaneId, ProducerId, Timestamp, TopicId, TopicName};
 use serde::{Deserialize, Serialize};
 
 use super::{Catalog, PartitionState, Topic};
-use crate::{
-    DecodeError,
-    configs::{Overrides, resolve_topic},
-    shards::Shards,
-    versioned::Format,
-};
+use crate::{DecodeError, configs::Overrides, shards::Shards, versioned::Format};
 
 const FORMAT: Format = Format { what: "catalog", version: 1, limit_bytes: 1 << 28 };
 
@@ -64,17 +59,17 @@ impl Catalog {
                 what: FORMAT.what,
                 why: error.to_string(),
             })?;
-            let effective = Rc::new(resolve_topic(&topic.overrides, &catalog.broker));
             catalog.insert(Topic {
                 id: topic.id,
                 name: topic.name,
                 created: topic.created,
                 partitions: topic.lanes.into_iter().map(|lane| PartitionState { lane }).collect(),
                 overrides: topic.overrides,
-                effective,
+                effective: Rc::clone(&catalog.unaltered),
                 shards: topic.shards,
             });
         }
+        catalog.resolve_all();
         Ok(catalog)
     }
 }

@@ -235,8 +235,14 @@ fn settings_act_from_the_strongest_layer_that_has_them() {
 
     // A restart keeps all of it but the static settings, which are given anew.
     let mut restored = Catalog::restore(&catalog.snapshot()).expect("our own bytes");
-    restored.set_static_configs(NODE, Overrides::new());
     assert_eq!(retention(&restored), 100);
+    restored.set_static_configs(NODE, Overrides::new());
+    let command = CatalogCommand::AlterTopicConfigs {
+        id: TopicId(7),
+        change: OverrideChange { unset: ["retention.ms".to_owned()].into(), ..Default::default() },
+    };
+    restored.apply(&command, NOW).expect("valid");
+    assert_eq!(retention(&restored), 200, "what was dynamic is still there");
 
     // AlterConfigs without a setting takes it back.
     let topic = catalog.topic_by_id(TopicId(7)).expect("made");
@@ -245,6 +251,19 @@ fn settings_act_from_the_strongest_layer_that_has_them() {
     assert_eq!(retention(&catalog), 200);
 
     assert!(catalog.plan_broker_configs(Some(NODE + 1), &set, false).is_err(), "another broker");
+}
+
+#[test]
+fn topics_without_settings_of_their_own_share_theirs() {
+    let mut catalog = catalog(&[create("a", 7, 1), create("b", 8, 1)]);
+    catalog.set_static_configs(NODE, overrides(&[("log.segment.bytes", "2097152")]));
+    catalog.apply(&create("c", 9, 1), NOW).expect("free");
+    let restored = Catalog::restore(&catalog.snapshot()).expect("our own bytes");
+    for (catalog, segment_bytes) in [(catalog, 2_097_152), (restored, 1 << 30)] {
+        let effective: Vec<_> = catalog.topics().map(|topic| &topic.effective).collect();
+        assert_eq!(effective[0].segment_bytes, segment_bytes);
+        assert!(effective.iter().all(|other| Rc::ptr_eq(other, effective[0])));
+    }
 }
 
 #[test]
