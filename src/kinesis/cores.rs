@@ -132,7 +132,7 @@ impl Log for BrokerLog {
         at: OffsetSpec,
     ) -> Answer<Option<FoundOffset>> {
         let query = OffsetQuery { topic: partition, at, read_committed: true, leader_epoch: None };
-        let find = |broker: Rc<Broker>| async move { broker.list_offsets(vec![query]).await };
+        let find = move |broker: Rc<Broker>| async move { broker.list_offsets(vec![query]).await };
         only(self.handle.ask(find).await?)
     }
 }

@@ -2,7 +2,7 @@
 
 use batch::BatchError;
 use bytes::Bytes;
-use model::{Offset, SequenceNumber, ShardId, Timestamp};
+use model::{Compression, Offset, SequenceNumber, ShardId, Timestamp};
 use state::shards::Shard;
 
 use crate::{
@@ -10,9 +10,10 @@ use crate::{
     wire::{Blob, Time},
 };
 
-/// A batch's records may take this much once they are decompressed; the bound on what a small
-/// compressed batch can make of this server's memory.
-const DECOMPRESSED_BYTES_MAX: usize = 128 << 20;
+/// A batch's records may take this much once they are decompressed: as much as the broker lets any
+/// producer send, so that what was accepted can be read. Decoding does not wait for anything, so
+/// only as many batches are unfolded at once as there are worker threads.
+const DECOMPRESSED_BYTES_MAX: usize = 256 << 20;
 
 /// Records of one shard, gathered until there are enough.
 pub(crate) struct Harvest {
@@ -54,13 +55,18 @@ impl Harvest {
         if header.attributes.is_control() {
             return Ok(next);
         }
+        let unfolded = header.attributes.compression()? != Compression::None;
         for record in batch::records(batch, DECOMPRESSED_BYTES_MAX)? {
-            let record = record?;
+            let mut record = record?;
             if record.offset < from || record.offset < self.start {
                 continue;
             }
             if record.offset >= self.end {
                 return Ok(self.end);
+            }
+            if unfolded {
+                // A slice would keep the whole unfolded batch in memory until the answer is sent.
+                record.value = record.value.map(|value| Bytes::copy_from_slice(&value));
             }
             if !self.add(record.offset, record.timestamp, record.key, record.value) {
                 self.full = true;
@@ -124,7 +130,6 @@ mod tests {
     use super::*;
     use crate::fake::stream_of;
     use batch::BatchBuilder;
-    use model::Compression;
 
     fn shard(start: i64, end: Option<i64>) -> Shard {
         let mut shard = stream_of("s", 1).shards.remove(0);
