@@ -142,7 +142,7 @@ impl Shards {
         self.after(parent).iter().filter(move |shard| shard.parents.contains(&parent))
     }
 
-    /// The partitions whose log ends [`Shards::add_partitions`] will ask for, if `additional`
+    /// The partitions whose log ends [`Shards::with_partitions`] will ask for, if `additional`
     /// partitions are added: those of the widest open shards.
     pub fn closing_partitions(&self, additional: u32) -> Result<Vec<PartitionIndex>, SplitError> {
         let mut trial = self.clone();
@@ -154,21 +154,19 @@ impl Shards {
         Ok(closing)
     }
 
-    /// Adds the shards of `additional` new partitions, numbered from `first` on, by splitting the
-    /// widest open shard so many times. The lower half continues on its partition, the upper
+    /// The shards once `additional` new partitions, numbered from `first` on, have joined by
+    /// splits of the widest open shard. The lower half continues on its partition, the upper
     /// begins on the new one. `end_of` gives the log end of a partition that was there before.
-    /// On an error nothing is changed.
-    pub fn add_partitions(
-        &mut self,
+    pub fn with_partitions(
+        &self,
         first: PartitionIndex,
         additional: u32,
         at: Timestamp,
         end_of: impl Fn(PartitionIndex) -> Option<Offset>,
-    ) -> Result<(), SplitError> {
-        let mut changed = self.clone();
-        changed.split_widest(first.0, additional, at, |shard| end_of(shard.partition))?;
-        *self = changed;
-        Ok(())
+    ) -> Result<Shards, SplitError> {
+        let mut next = self.clone();
+        next.split_widest(first.0, additional, at, |shard| end_of(shard.partition))?;
+        Ok(next)
     }
 
     /// `close` gives the end of a shard that was open before this call; a shard that this call

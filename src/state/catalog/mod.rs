@@ -10,9 +10,7 @@ mod validation;
 
 use std::{collections::BTreeMap, rc::Rc};
 
-use model::{
-    LaneId, Offset, PartitionIndex, ProducerId, Timestamp, TopicConfig, TopicId, TopicName,
-};
+use model::{LaneId, Offset, ProducerId, Timestamp, TopicConfig, TopicId, TopicName};
 
 pub use self::{
     command::{CatalogCommand, CatalogEvent, OverrideChange},
@@ -114,14 +112,52 @@ impl Catalog {
                 Ok(CatalogEvent::BrokerConfigsChanged)
             }
             CatalogCommand::ReserveProducerIds { count } => {
-                let first = self.next_producer_id;
-                let next = first.0.checked_add(i64::from(*count));
-                self.next_producer_id = ProducerId(next.ok_or_else(|| {
-                    CatalogError::InvalidRequest("There are no more producer ids.".to_owned())
-                })?);
+                let next = self.producer_id_after(*count)?;
+                let first = std::mem::replace(&mut self.next_producer_id, next);
                 Ok(CatalogEvent::ProducerIdsReserved { first, count: *count })
             }
         }
+    }
+
+    /// Whether [`Catalog::apply`] would take the command. To be asked before it is journaled: a
+    /// journaled command that cannot be applied would end the broker, now and at every start.
+    pub fn validate(&self, command: &CatalogCommand, at: Timestamp) -> Result<(), CatalogError> {
+        let of = |id| self.topics.get(id).ok_or_else(|| CatalogError::unknown_id(*id));
+        match command {
+            CatalogCommand::CreateTopic { name, id, partitions, .. } => {
+                self.check_new_topic(name, *id, partitions)
+            }
+            CatalogCommand::DeleteTopic { id } | CatalogCommand::AlterTopicConfigs { id, .. } => {
+                of(id).map(drop)
+            }
+            CatalogCommand::AddPartitions { id, lanes, closing_offsets } => {
+                of(id)?.shards_after(lanes, closing_offsets, at).map(drop)
+            }
+            CatalogCommand::AlterBrokerConfigs { .. } => Ok(()),
+            CatalogCommand::ReserveProducerIds { count } => {
+                self.producer_id_after(*count).map(drop)
+            }
+        }
+    }
+
+    fn check_new_topic(
+        &self,
+        name: &TopicName,
+        id: TopicId,
+        lanes: &[LaneId],
+    ) -> Result<(), CatalogError> {
+        self.check_name_is_free(name)?;
+        if id == TopicId::NONE || self.topics.contains_key(&id) {
+            return Err(CatalogError::InvalidRequest(format!("The topic id {id} is in use.")));
+        }
+        if lanes.is_empty() { Err(CatalogError::no_partitions()) } else { Ok(()) }
+    }
+
+    fn producer_id_after(&self, count: u32) -> Result<ProducerId, CatalogError> {
+        let next = self.next_producer_id.0.checked_add(i64::from(count)).map(ProducerId);
+        next.ok_or_else(|| {
+            CatalogError::InvalidRequest("There are no more producer ids.".to_owned())
+        })
     }
 
     fn create_topic(
@@ -132,14 +168,8 @@ impl Catalog {
         configs: &Overrides,
         at: Timestamp,
     ) -> Result<CatalogEvent, CatalogError> {
-        self.check_name_is_free(name)?;
-        if id == TopicId::NONE || self.topics.contains_key(&id) {
-            return Err(CatalogError::InvalidRequest(format!("The topic id {id} is in use.")));
-        }
+        self.check_new_topic(name, id, lanes)?;
         let count = u32::try_from(lanes.len()).unwrap_or(u32::MAX);
-        if count == 0 {
-            return Err(CatalogError::no_partitions());
-        }
         let topic = Topic {
             id,
             name: name.clone(),
@@ -176,10 +206,9 @@ impl Catalog {
         at: Timestamp,
     ) -> Result<CatalogEvent, CatalogError> {
         let topic = self.topics.get_mut(&id).ok_or_else(|| CatalogError::unknown_id(id))?;
+        topic.shards = topic.shards_after(lanes, closing_offsets, at)?;
         let count = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
         let from = count(topic.partitions.len());
-        let end_of = |partition: PartitionIndex| closing_offsets.get(partition.0 as usize).copied();
-        topic.shards.add_partitions(PartitionIndex(from), count(lanes.len()), at, end_of)?;
         topic.partitions.extend(lanes.iter().map(|lane| PartitionState { lane: *lane }));
         self.partition_count += lanes.len();
         Ok(CatalogEvent::PartitionsAdded { id, from, to: count(topic.partitions.len()) })

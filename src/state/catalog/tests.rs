@@ -339,7 +339,9 @@ proptest! {
             prop_assert_eq!(read.as_ref(), Ok(command));
             let at = Timestamp(NOW.0 + place as i64);
             let before = one.snapshot();
+            let judged = one.validate(command, at);
             let applied = one.apply(command, at);
+            prop_assert_eq!(judged.as_ref().err(), applied.as_ref().err());
             prop_assert_eq!(applied.is_ok(), other.apply(command, at).is_ok());
             prop_assert!(applied.is_ok() || one.snapshot() == before, "refused, yet changed");
         }

@@ -2,9 +2,10 @@
 
 use std::rc::Rc;
 
-use model::{LaneId, Timestamp, TopicConfig, TopicId, TopicName};
+use model::{LaneId, Offset, PartitionIndex, Timestamp, TopicConfig, TopicId, TopicName};
 use serde::{Deserialize, Serialize};
 
+use super::CatalogError;
 use crate::{configs::Overrides, shards::Shards};
 
 /// A topic as the catalog knows it.
@@ -24,6 +25,22 @@ pub struct Topic {
     pub effective: Rc<TopicConfig>,
     /// What Kinesis sees.
     pub shards: Shards,
+}
+
+impl Topic {
+    /// The shards once partitions have joined. `closing_offsets` are the log ends of those there
+    /// are.
+    pub(super) fn shards_after(
+        &self,
+        lanes: &[LaneId],
+        closing_offsets: &[Offset],
+        at: Timestamp,
+    ) -> Result<Shards, CatalogError> {
+        let count = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
+        let first = PartitionIndex(count(self.partitions.len()));
+        let end_of = |partition: PartitionIndex| closing_offsets.get(partition.0 as usize).copied();
+        Ok(self.shards.with_partitions(first, count(lanes.len()), at, end_of)?)
+    }
 }
 
 /// Where a partition lives.

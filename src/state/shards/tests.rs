@@ -13,8 +13,8 @@ fn partition(number: u32) -> PartitionIndex {
 /// Adds partitions; every partition that closes ends at `end`.
 fn add(shards: &mut Shards, additional: u32, end: i64) {
     let first = shards.all().iter().map(|shard| shard.partition.0 + 1).max().unwrap_or(0);
-    shards
-        .add_partitions(partition(first), additional, MADE, |_| Some(Offset(end)))
+    *shards = shards
+        .with_partitions(partition(first), additional, MADE, |_| Some(Offset(end)))
         .expect("ends at or after the start");
 }
 
@@ -96,9 +96,10 @@ fn shards_made_and_split_in_one_act_are_empty() {
 
 #[test]
 fn children_are_younger_than_parents_even_if_the_clock_goes_back() {
-    let mut shards = Shards::uniform(1, MADE);
+    let shards = Shards::uniform(1, MADE);
     let an_hour_ago = Timestamp(MADE.0 - 3_600_000);
-    shards.add_partitions(partition(1), 1, an_hour_ago, |_| Some(Offset(5))).expect("split");
+    let end_of = |_| Some(Offset(5));
+    let shards = shards.with_partitions(partition(1), 1, an_hour_ago, end_of).expect("split");
     for child in shards.children(ShardId(0)) {
         assert_eq!(child.created, Timestamp(MADE.0 + 1));
     }
@@ -106,16 +107,14 @@ fn children_are_younger_than_parents_even_if_the_clock_goes_back() {
 }
 
 #[test]
-fn a_split_that_does_not_fit_changes_nothing() {
+fn a_split_that_does_not_fit_is_refused() {
     let mut shards = Shards::uniform(1, MADE);
     add(&mut shards, 1, 10);
-    let before = shards.clone();
 
-    let too_early = shards.add_partitions(partition(2), 1, MADE, |_| Some(Offset(9)));
+    let too_early = shards.with_partitions(partition(2), 1, MADE, |_| Some(Offset(9)));
     assert!(matches!(too_early, Err(SplitError::EndBeforeStart { end: Offset(9), .. })));
-    let unknown = shards.add_partitions(partition(2), 1, MADE, |_| None);
+    let unknown = shards.with_partitions(partition(2), 1, MADE, |_| None);
     assert_eq!(unknown, Err(SplitError::EndMissing(ShardId(1))));
-    assert_eq!(shards, before);
 
     let none = Shards::uniform(0, MADE);
     assert_eq!(none.closing_partitions(1), Err(SplitError::TooNarrow));
@@ -180,7 +179,9 @@ proptest! {
             let closing = shards.closing_partitions(additional).expect("wide enough");
             let mut closes: Vec<_> =
                 shards.open().map(|shard| (shard.id, shard.partition)).collect();
-            shards.add_partitions(partition(number), additional, MADE, end_of).expect("fits");
+            shards = shards
+                .with_partitions(partition(number), additional, MADE, end_of)
+                .expect("fits");
             closes.retain(|(id, _)| !shards.get(*id).expect("kept").is_open());
             let mut closed: Vec<_> = closes.into_iter().map(|(_, partition)| partition).collect();
             let mut announced = closing;
