@@ -39,6 +39,8 @@ impl Broker {
         let lane = self.lanes.borrow().get(&LaneId::CATALOG).cloned();
         let lane = lane.ok_or(BrokerError::Stopping)?;
         let at = runtime::wall_clock();
+        let judged = self.catalog.borrow().validate(&command, at);
+        judged.map_err(crate::topics::catalog_error)?;
         let durable = lane
             .propose_catalog(at, &command.encode())
             .map_err(|error| BrokerError::Storage(error.to_string()))?;

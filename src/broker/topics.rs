@@ -180,7 +180,7 @@ impl Broker {
         if validate_only {
             return Ok(());
         }
-        let closing_offsets = self.log_ends(id, partitions).await;
+        let closing_offsets = self.log_ends(id, partitions).await?;
         self.change_catalog(|catalog| {
             let (id, now) = validate(catalog)?;
             if now != partitions {
@@ -197,7 +197,11 @@ impl Broker {
     }
 
     /// Where each partition ends now; a shard that is split closes there.
-    async fn log_ends(self: &Rc<Self>, id: TopicId, partitions: usize) -> Vec<Offset> {
+    async fn log_ends(
+        self: &Rc<Self>,
+        id: TopicId,
+        partitions: usize,
+    ) -> Outcome<Vec<Offset>> {
         let queries = (0..partitions)
             .map(|index| crate::OffsetQuery {
                 topic: partition_of(id, u32::try_from(index).unwrap_or(u32::MAX)),
@@ -207,8 +211,11 @@ impl Broker {
             })
             .collect();
         let found = self.list_offsets(queries).await;
-        let ends = found.into_iter().map(|outcome| outcome.ok().flatten());
-        ends.map(|found| found.map_or(Offset::ZERO, |found| found.offset)).collect()
+        // A guess would put records into the wrong shard for good, so any failure is the answer.
+        let end = |found: Option<crate::FoundOffset>| {
+            found.map(|found| found.offset).ok_or(BrokerError::UnknownTopicOrPartition)
+        };
+        found.into_iter().map(|outcome| outcome.and_then(end)).collect()
     }
 }
 
