@@ -60,7 +60,8 @@ impl Inner {
             if segment.synced_bytes.get() < size_bytes {
                 self.sync_segment(&segment).await?;
             }
-            let unsaved = segment.written_bytes.get() - segment.index_saved_bytes.get();
+            let unsaved =
+                segment.written_bytes.get().saturating_sub(segment.index_saved_bytes.get());
             if unsaved >= INDEX_SAVE_BYTES && !segment.sealed.get() {
                 self.save_index(&segment).await?;
             }

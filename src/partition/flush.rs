@@ -154,15 +154,9 @@ impl Inner {
         }
         if length > wanted {
             file.set_len(wanted).await.map_err(StorageError::io("cut", &path))?;
-            // It may speak of what was cut off.
-            let index = segment.index_path();
-            match runtime::fs::remove_file(&index).await {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(StorageError::io("remove", &index)(error));
-                }
-                _ => self.names_changed.set(true),
-            }
         }
+        self.cut_index(&segment, wanted).await?;
+        self.names_changed.set(true);
         segment.on_disk.set(OnDisk::Ready);
         Ok(())
     }

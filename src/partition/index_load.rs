@@ -102,9 +102,11 @@ impl Inner {
         end: u64,
     ) -> Result<(SparseIndex, bool), StorageError> {
         let saved = match self.read_index(segment).await {
-            // Of bytes that a crash has cut off.
-            Ok(index) if index.covered_bytes() > end => None,
-            Ok(index) => Some(index),
+            Ok(mut index) => {
+                // It may speak of bytes that a crash has cut off.
+                index.truncate(end);
+                Some(index)
+            }
             Err(why) => {
                 if segment.sealed.get() {
                     let file = segment.index_path();
@@ -194,6 +196,27 @@ impl Inner {
             self.cache(segment, index);
         }
         Ok(())
+    }
+
+    /// Takes from the index file what it says about bytes from `end` on, before other bytes come
+    /// there.
+    pub async fn cut_index(&self, segment: &Segment, end: u64) -> Result<(), StorageError> {
+        if let Ok(mut index) = self.read_index(segment).await {
+            if index.covered_bytes() <= end {
+                return Ok(());
+            }
+            index.truncate(end);
+            if self.try_write_index(segment, &index).await {
+                return Ok(());
+            }
+        }
+        let path = segment.index_path();
+        match runtime::fs::remove_file(&path).await {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(StorageError::io("remove", &path)(error))
+            }
+            _ => Ok(()),
+        }
     }
 
     async fn try_write_index(&self, segment: &Segment, index: &SparseIndex) -> bool {

@@ -155,6 +155,13 @@ impl SparseIndex {
         self.interval_bytes = span / (ENTRIES_MAX as u64 / 2);
     }
 
+    /// Forgets what is said about the bytes from `end` on.
+    pub fn truncate(&mut self, end: u64) {
+        let kept = self.entries.partition_point(|entry| u64::from(entry.position) < end);
+        self.entries.truncate(kept);
+        self.covered_bytes = self.covered_bytes.min(end);
+    }
+
     /// Puts the entries of the bytes before in front. `prefix` ends where this index begins.
     pub fn prepend(&mut self, prefix: SparseIndex) {
         let mut entries = prefix.entries;

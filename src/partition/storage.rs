@@ -220,6 +220,7 @@ impl CoreStorage {
                 partition.remove_below_log_start().await;
             }
         }
+        let mut failed = Ok(());
         for (_, partition) in partitions {
             let enough = self.unflushed_bytes.get() <= self.config.unflushed_bytes_max / 2;
             if enough && !self.full.get() {
@@ -227,13 +228,15 @@ impl CoreStorage {
             }
             match partition.flush_written().await {
                 Ok(()) | Err(StorageError::Deleted { .. }) => {}
-                Err(error) => return Err(error),
+                Err(error) if error.is_storage_full() => return Err(error),
+                // One damaged partition must not keep the others in memory.
+                Err(error) => failed = Err(error),
             }
         }
         if self.full.replace(false) {
             tracing::info!("there is space on the disk again: records are taken");
         }
-        Ok(())
+        failed
     }
 
     // ---- files ----
