@@ -17,7 +17,7 @@ mod logging;
 mod serve;
 mod size;
 
-use std::process::ExitCode;
+use std::{error::Error, process::ExitCode};
 
 use clap::Parser;
 
@@ -29,10 +29,11 @@ use crate::{
 fn main() -> ExitCode {
     let Arguments { command } = Arguments::parse_from(with_default_command(std::env::args_os()));
     let Command::Serve(arguments) = command;
-    let outcome = Configuration::resolve(arguments).map_err(Into::into).and_then(|configuration| {
-        logging::start(configuration.log_format);
-        serve::run(configuration)
-    });
+    let outcome: Result<(), Box<dyn Error>> =
+        Configuration::resolve(arguments).map_err(Box::from).and_then(|configuration| {
+            logging::start(configuration.log_format);
+            serve::run(configuration).map_err(Box::from)
+        });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

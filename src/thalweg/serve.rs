@@ -1,8 +1,234 @@
-//! The life of a broker process.
+//! The life of a broker process: check the host, recover, open the doors, wait for a signal, and
+//! take everything down in the opposite order.
+
+use std::{io, path::Path};
+
+use aws::{AwsConfig, AwsLimits, AwsServer};
+use broker::{BrokerHandle, BrokerSettings, RunningBroker, StorageSettings};
+use kafka::{Doors, KafkaConfig};
+use model::CoreId;
+use state::configs::{ConfigError, validate_static};
+use thiserror::Error;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::configuration::Configuration;
 
-/// Runs a broker until a signal stops it.
-pub fn run(_configuration: Configuration) -> Result<(), Box<dyn std::error::Error>> {
-    Err("the broker is not wired yet".into())
+/// The region and account in ARNs, where a request's signature does not say one.
+const AWS_REGION: &str = "us-east-1";
+const AWS_ACCOUNT_ID: &str = "000000000000";
+/// The AWS door has this part of the memory, the broker the rest …
+const AWS_MEMORY_DIVISOR: u64 = 8;
+/// … but at most this, in bytes.
+const AWS_MEMORY_BYTES_MAX: u64 = 256 << 20;
+
+/// Why a broker process ended otherwise than by a signal.
+#[derive(Debug, Error)]
+pub enum ServeError {
+    /// A broker configuration is wrong.
+    #[error("set: {0}")]
+    Set(#[from] ConfigError),
+    /// The machine cannot run it.
+    #[error(transparent)]
+    Host(#[from] runtime::HostError),
+    /// Threads or signals could not be had.
+    #[error("the operating system refused {what}: {source}")]
+    Process {
+        /// What was asked for.
+        what: &'static str,
+        /// What it said.
+        source: io::Error,
+    },
+    /// It did not start, or did not stop cleanly.
+    #[error(transparent)]
+    Broker(#[from] broker::StartError),
+    /// The Kafka door stays shut.
+    #[error(transparent)]
+    Kafka(#[from] kafka::OpenError),
+    /// The AWS door stays shut.
+    #[error(transparent)]
+    Aws(#[from] aws::ServeError),
+    /// A core ended.
+    #[error("a core ended during start-up; the log says why")]
+    CoreStopped(#[from] runtime::CoreStopped),
+}
+
+/// Runs a broker until SIGTERM or Ctrl-C. A second signal does not wait for a clean end.
+pub fn run(configuration: Configuration) -> Result<(), ServeError> {
+    validate_static(&configuration.configs)?;
+    for warning in runtime::check_host(configuration.cores)? {
+        tracing::warn!("{warning}");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .thread_name("aws")
+        .enable_all()
+        .build()
+        .map_err(|source| ServeError::Process { what: "threads", source })?;
+    runtime.block_on(async {
+        let mut signals = Signals::new()?;
+        let Some(process) = start_unless_stopped(configuration, &mut signals).await? else {
+            return Ok(());
+        };
+        let signal = signals.next().await;
+        tracing::info!("{signal}: stopping; a second one ends the process at once");
+        tokio::select! {
+            stopped = process.stop() => stopped?,
+            signal = signals.next() => {
+                // What was acknowledged is durable already; the next start replays the journal.
+                tracing::warn!("{signal}: not waiting for a clean end");
+                std::process::exit(1);
+            }
+        }
+        tracing::info!("stopped");
+        Ok(())
+    })
+}
+
+/// A long recovery can be interrupted: it changes nothing that the next start would miss.
+async fn start_unless_stopped(
+    configuration: Configuration,
+    signals: &mut Signals,
+) -> Result<Option<Process>, ServeError> {
+    tokio::select! {
+        started = Process::start(configuration) => started.map(Some),
+        signal = signals.next() => {
+            tracing::info!("{signal} during start-up: stopped");
+            Ok(None)
+        }
+    }
+}
+
+/// Everything that runs.
+struct Process {
+    broker: RunningBroker,
+    kafka: Doors,
+    aws: AwsServer,
+}
+
+impl Process {
+    async fn start(configuration: Configuration) -> Result<Process, ServeError> {
+        let aws_memory = configuration.memory.bytes / AWS_MEMORY_DIVISOR;
+        let aws_memory = aws_memory.min(AWS_MEMORY_BYTES_MAX);
+        let kafka_config = KafkaConfig { listen: configuration.kafka_listen };
+        let aws_listen = configuration.aws_listen;
+        let advertised = configuration.advertised.clone();
+        let data_dir = configuration.data_dir.clone();
+
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
+            cores = configuration.cores,
+            memory = %configuration.memory,
+            data = %absolute(&data_dir),
+            "thalweg starts"
+        );
+        let broker = RunningBroker::start(settings(configuration, aws_memory)).await?;
+        let recovery = broker.recovery();
+        tracing::info!(
+            milliseconds = u64::try_from(recovery.took.as_millis()).unwrap_or(u64::MAX),
+            commands_replayed = recovery.commands,
+            topics = recovery.topics,
+            partitions = recovery.partitions,
+            "recovered"
+        );
+
+        let kafka = match Doors::open(broker.handle(), kafka_config).await {
+            Ok(kafka) => kafka,
+            Err(error) => return stop_after(broker, error.into()).await,
+        };
+        let aws = match open_aws(broker.handle(), aws_listen, aws_memory).await {
+            Ok(aws) => aws,
+            Err(error) => {
+                kafka.close().await;
+                return stop_after(broker, error).await;
+            }
+        };
+        tracing::info!(
+            "Kafka clients connect to {} (and are told {}:{})",
+            kafka.local_address(),
+            advertised.host,
+            advertised.port
+        );
+        tracing::info!("Kinesis clients connect to http://{}", aws.local_address());
+        Ok(Process { broker, kafka, aws })
+    }
+
+    /// Doors first, so that what they took in is answered; then the last checkpoint.
+    async fn stop(self) -> Result<(), ServeError> {
+        tokio::join!(self.kafka.close(), self.aws.stop());
+        self.broker.stop().await?;
+        Ok(())
+    }
+}
+
+/// Stops the broker again, because of `error`.
+async fn stop_after(broker: RunningBroker, error: ServeError) -> Result<Process, ServeError> {
+    if let Err(stopping) = broker.stop().await {
+        tracing::error!("{stopping}");
+    }
+    Err(error)
+}
+
+fn settings(configuration: Configuration, aws_memory_bytes: u64) -> BrokerSettings {
+    BrokerSettings {
+        data_dir: configuration.data_dir,
+        cores: configuration.cores,
+        memory_bytes: configuration.memory.bytes.saturating_sub(aws_memory_bytes),
+        advertised_host: configuration.advertised.host,
+        advertised_port: configuration.advertised.port,
+        configs: configuration.configs,
+        storage: StorageSettings::default(),
+    }
+}
+
+async fn open_aws(
+    broker: &BrokerHandle,
+    listen: std::net::SocketAddr,
+    memory_bytes: u64,
+) -> Result<AwsServer, ServeError> {
+    let secret = broker
+        .call(CoreId(0), |broker: std::rc::Rc<broker::Broker>| async move {
+            broker.secret().as_bytes().to_vec()
+        })
+        .await?;
+    let limits = AwsLimits {
+        memory_bytes: usize::try_from(memory_bytes).unwrap_or(usize::MAX),
+        ..AwsLimits::default()
+    };
+    let config = AwsConfig {
+        listen,
+        region: AWS_REGION.to_owned(),
+        account_id: AWS_ACCOUNT_ID.to_owned(),
+        secret,
+        limits,
+    };
+    Ok(aws::serve(broker.clone(), config).await?)
+}
+
+/// The path as whoever reads the log can use it from anywhere.
+fn absolute(path: &Path) -> String {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
+}
+
+/// What asks the process to stop.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Signals, ServeError> {
+        let listen = |kind| {
+            signal(kind).map_err(|source| ServeError::Process { what: "signal handlers", source })
+        };
+        Ok(Signals {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
 }

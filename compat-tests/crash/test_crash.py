@@ -1,0 +1,96 @@
+"""`kill -9` under load, again and again: after each restart every acknowledged record is there, once, in
+order. THALWEG_KILLS says how often (50), THALWEG_SEED makes the moments of the kills repeatable."""
+
+import os
+import random
+import time
+
+import pytest
+
+from crash.check import check_get_records, check_numbered, check_stream
+from crash.load import KafkaWriter, KinesisWriter, kinesis
+from harness.broker import Broker
+from harness.clients import CONFLUENT
+
+KILLS = int(os.environ.get("THALWEG_KILLS", "50"))
+SEED = int(os.environ.get("THALWEG_SEED", str(random.randrange(1 << 32))))
+TOPICS = {"crash-plain": "none", "crash-zstd": "zstd"}
+PARTITIONS = range(4)
+STREAM = "crash-stream"
+SHARDS = 3
+
+
+@pytest.fixture
+def broker(tmp_path):
+    broker = Broker(tmp_path / "data", "--cores=2").start()
+    yield broker
+    if broker.process.poll() is None:
+        broker.kill()
+
+
+def wait_for_progress(writers, broker):
+    """Until each Kafka writer has new acknowledgements, so that every kill meets a busy broker."""
+    before = [sum(writer.acknowledged.values()) for writer in writers]
+    deadline = time.monotonic() + 60
+    while any(
+        sum(writer.acknowledged.values()) <= old for writer, old in zip(writers, before, strict=True)
+    ):
+        problems = [problem for writer in writers for problem in writer.problems]
+        assert not problems, problems[:5]
+        assert time.monotonic() < deadline, f"no progress:\n{broker.log()[-4000:]}"
+        time.sleep(0.01)
+
+
+def test_nothing_acknowledged_is_lost_doubled_or_moved(broker):
+    print(f"\n{KILLS} kills, THALWEG_SEED={SEED}")
+    chance = random.Random(SEED)
+    client = kinesis(broker.aws_endpoint)
+    client.create_stream(StreamName=STREAM, ShardCount=SHARDS)
+    writers = []
+    for topic, codec in TOPICS.items():
+        CONFLUENT.create(broker.kafka, topic, len(PARTITIONS))
+        writers.append(KafkaWriter(broker.kafka, topic, PARTITIONS, codec))
+    puts = KinesisWriter(broker.aws_endpoint, STREAM)
+    verified = {topic: {} for topic in TOPICS}
+    slowest_start = 0.0
+
+    for writer in [*writers, puts]:
+        writer.start()
+    for kill in range(1, KILLS + 1):
+        wait_for_progress(writers, broker)
+        time.sleep(chance.uniform(0, 0.4))
+        broker.kill()
+        promised = {writer.topic: dict(writer.acknowledged) for writer in writers}
+        promised_puts = dict(puts.acknowledged)
+        if chance.random() < 0.2:  # and once more while it recovers
+            broker.start(wait=False)
+            time.sleep(chance.uniform(0, 0.1))
+            broker.kill()
+        started = time.monotonic()
+        broker.start()
+        slowest_start = max(slowest_start, time.monotonic() - started)
+        for topic in TOPICS:
+            check_numbered(broker.kafka, topic, promised[topic], verified[topic])
+        if kill % 10 == 0 or kill == KILLS:
+            check_stream(broker.kafka, STREAM, range(SHARDS), promised_puts)
+            print(f"kill {kill}: {sum(map(sum, (v.values() for v in verified.values())))} + {len(promised_puts)} records")
+        if kill % 7 == 0:
+            writers[kill % len(writers)].renew()
+        if kill % 13 == 0:  # a clean stop among the crashes
+            assert broker.stop() == 0, broker.log()[-4000:]
+            broker.start()
+
+    for writer in [*writers, puts]:
+        writer.finish()
+        assert not writer.problems, writer.problems[:5]
+    broker.kill()
+    broker.start()
+    for writer in writers:
+        sent = {partition: count - 1 for partition, count in writer.next.items()}
+        assert dict(writer.acknowledged) == sent
+        check_numbered(broker.kafka, writer.topic, sent, {})
+    check_stream(broker.kafka, STREAM, range(SHARDS), puts.acknowledged)
+    check_get_records(client, STREAM, puts.acknowledged)
+    print(f"slowest start after a kill: {slowest_start:.2f} s")
+    assert broker.stop() == 0, broker.log()[-4000:]
+    assert "panicked" not in broker.log()
