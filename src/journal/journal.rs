@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::fmt;
+use std::path::Path;
 use std::rc::Rc;
 
 use model::{CommandIndex, LaneId, Term};
@@ -42,9 +43,7 @@ impl Journal {
         visit: impl FnMut(RecoveredCommand) -> Result<(), E>,
     ) -> Result<(Journal, RecoveryReport), JournalError> {
         config.check()?;
-        fs::create_directory_all(&config.directory)
-            .await
-            .map_err(JournalError::io("create the directory", &config.directory))?;
+        make_directory_durably(&config.directory).await?;
         recovery::remove_unfinished_files(&config.directory).await?;
         let recovery = Recovery { directory: &config.directory, replay_from: config.replay_from };
         let (recovered, report) = recovery.run(visit).await?;
@@ -64,7 +63,7 @@ impl Journal {
     /// Reads the journal in `directory` without changing anything: to re-home lanes when the number
     /// of cores changed. `replay_from` is as in [`JournalConfig`].
     pub async fn scan<E: Into<BoxedError>>(
-        directory: &std::path::Path,
+        directory: &Path,
         replay_from: JournalPosition,
         visit: impl FnMut(RecoveredCommand) -> Result<(), E>,
     ) -> Result<RecoveryReport, JournalError> {
@@ -177,4 +176,26 @@ impl Journal {
             progress.await;
         }
     }
+}
+
+/// Makes the directory, and sees to it that its name survives a power cut: with the name of any
+/// directory above it, the journal would be gone.
+async fn make_directory_durably(directory: &Path) -> Result<(), JournalError> {
+    fs::create_directory_all(directory)
+        .await
+        .map_err(JournalError::io("create the directory", directory))?;
+    // Also where nothing had to be made: an earlier process may have ended between making and
+    // syncing.
+    for (level, above) in directory.ancestors().skip(1).enumerate() {
+        let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
+        match fs::sync_directory(above).await {
+            Ok(()) => {}
+            Err(source) if level == 0 => {
+                return Err(JournalError::io("sync the directory", above)(source));
+            }
+            // Further up are the operator's directories, which need not be readable.
+            Err(_) => break,
+        }
+    }
+    Ok(())
 }

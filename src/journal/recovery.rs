@@ -54,17 +54,16 @@ pub struct RecoveryReport {
 }
 
 /// A file without frames that anyone needs.
-#[derive(Debug)]
 pub(crate) struct IdleFile {
     pub file: JournalFile,
     pub path: PathBuf,
 }
 
 /// A file with frames of the chain.
-#[derive(Debug)]
 pub(crate) struct KeptFile {
     pub file: JournalFile,
     pub path: PathBuf,
+    pub first: JournalPosition,
     pub last: JournalPosition,
 }
 
@@ -344,7 +343,10 @@ fn sort(files: Vec<FoundFile>, report: RecoveryReport) -> Recovered {
     };
     for FoundFile { number, path, file, header_matches, last, has_frames, first } in files {
         match last {
-            Some(last) => recovered.kept.push(KeptFile { file, path, last }),
+            Some(last) => {
+                let first = first.unwrap_or(last);
+                recovered.kept.push(KeptFile { file, path, first, last });
+            }
             // Prepared and never written to. Only the newest file can be: a frame in it must have
             // a higher generation than all before.
             None if number + 1 == next_number

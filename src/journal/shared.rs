@@ -44,6 +44,8 @@ impl Shared {
 pub(crate) struct LiveFile {
     pub file: Rc<JournalFile>,
     pub path: PathBuf,
+    /// The first and the last frame placed in it, durable or not.
+    pub first: JournalPosition,
     pub last: JournalPosition,
 }
 
@@ -105,7 +107,12 @@ impl State {
             active: None,
             live: kept
                 .into_iter()
-                .map(|KeptFile { file, path, last }| LiveFile { file: Rc::new(file), path, last })
+                .map(|KeptFile { file, path, first, last }| LiveFile {
+                    file: Rc::new(file),
+                    path,
+                    first,
+                    last,
+                })
                 .collect(),
             ready,
             idle,
@@ -149,7 +156,9 @@ impl State {
     /// Whether what has gathered should be written now, beside what is in flight.
     fn is_worth_a_write(&self, config: &JournalConfig) -> bool {
         let waiting_bytes = self.gather.waiting_bytes();
-        match self.in_flight {
+        // A write that overtook another is under way until that one is done too: so few frames can
+        // lie beyond a gap.
+        match self.in_flight + self.early.len() {
             0 => waiting_bytes > 0,
             busy => {
                 busy < config.writes_in_flight_max && waiting_bytes >= config.second_write_bytes_min
@@ -202,6 +211,7 @@ impl State {
         self.live.push_back(LiveFile {
             file: Rc::clone(&file),
             path: ready.path,
+            first: self.gather.front().map_or(self.durable.next(), |frame| frame.sequence),
             last: JournalPosition::NONE,
         });
         self.active =
@@ -238,11 +248,14 @@ impl State {
         (self.durable > before).then_some(self.durable)
     }
 
-    /// Makes files idle that hold nothing at or after `position`. The newest file with frames
-    /// stays, so that a journal that is not empty never looks so.
+    /// Makes files idle that hold nothing at or after `position`. The file with the newest durable
+    /// frame stays, so that a journal that is not empty never looks so.
     pub fn free_before(&mut self, position: JournalPosition) {
         let position = position.min(self.durable.next());
-        while self.live.len() > 1 && self.live.front().is_some_and(|live| live.last < position) {
+        while let (Some(oldest), Some(second)) = (self.live.front(), self.live.get(1))
+            && oldest.last < position
+            && second.first <= self.durable
+        {
             let Some(live) = self.live.pop_front() else { return };
             match Rc::try_unwrap(live.file) {
                 Ok(file) => {

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use crate::support::{
     FILE_BYTES, append, commands, config, files, on_a_core, open, replay, write_one_by_one,
 };
-use journal::{AppendError, Journal, JournalPosition};
+use journal::{AppendError, Journal, JournalConfig, JournalPosition};
 use model::{CommandIndex, LaneId, Term};
 
 #[test]
@@ -122,7 +122,7 @@ fn a_closed_journal_has_written_everything_and_takes_no_more() {
 #[test]
 fn room_comes_back_when_writes_finish() {
     let directory = tempfile::tempdir().unwrap();
-    let config = journal::JournalConfig { buffered_bytes_max: 20_000, ..config(directory.path()) };
+    let config = JournalConfig { buffered_bytes_max: 20_000, ..config(directory.path()) };
     on_a_core(move || async move {
         let (journal, _, _) = open(config).await.unwrap();
         for index in 0..200 {
@@ -157,7 +157,7 @@ fn freed_files_are_used_again_and_their_old_frames_never_return() {
             assert!(file.metadata().unwrap().len() == FILE_BYTES, "{file:?}");
         }
 
-        let again = journal::JournalConfig { replay_from: last, ..crate::support::config(&path) };
+        let again = JournalConfig { replay_from: last, ..crate::support::config(&path) };
         let (journal, report, commands) = open(again).await.unwrap();
         assert_eq!(report.last, last);
         journal.close().await;
@@ -198,11 +198,9 @@ fn a_restart_goes_on_with_the_next_position_and_frames_before_replay_from_are_pa
     let expected: Vec<_> = first.into_iter().chain([b"after the restart".to_vec()]).collect();
     assert_eq!(replay(config(directory.path())).unwrap(), expected);
 
-    let later =
-        journal::JournalConfig { replay_from: JournalPosition(29), ..config(directory.path()) };
+    let later = JournalConfig { replay_from: JournalPosition(29), ..config(directory.path()) };
     assert_eq!(replay(later).unwrap(), &expected[28..]);
-    let none =
-        journal::JournalConfig { replay_from: JournalPosition(32), ..config(directory.path()) };
+    let none = JournalConfig { replay_from: JournalPosition(32), ..config(directory.path()) };
     assert_eq!(replay(none).unwrap(), Vec::<Vec<u8>>::new());
 }
 
@@ -225,4 +223,20 @@ fn a_scan_reads_the_same_and_changes_nothing() {
     });
     assert_eq!(scanned, all);
     assert_eq!(files(directory.path()), before);
+}
+
+#[test]
+fn a_journal_that_was_freed_to_its_end_does_not_look_empty() {
+    let directory = tempfile::tempdir().unwrap();
+    // Exactly one file of frames.
+    write_one_by_one(config(directory.path()), commands(15, 1_000));
+    for round in 0..3 {
+        let config = JournalConfig { replay_from: JournalPosition(16), ..config(directory.path()) };
+        on_a_core(move || async move {
+            let (journal, report, commands) = open(config).await.unwrap();
+            assert_eq!((report.last, commands.len()), (JournalPosition(15), 0), "{round}");
+            journal.free_before(JournalPosition(16)).await;
+            journal.close().await;
+        });
+    }
 }

@@ -1,4 +1,5 @@
 //! The journal on real files, on one core.
+#![cfg(not(feature = "simulation"))]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "test code")]
 
 mod append_and_replay;
