@@ -88,10 +88,16 @@ impl Broker {
         while !self.stopping.get() {
             // Kafka's default for log.retention.check.interval.ms
             runtime::sleep(self.interval("log.retention.check.interval.ms", 300_000)).await;
+            let expiration_ms = self
+                .catalog
+                .borrow()
+                .broker_number(state::configs::PRODUCER_ID_EXPIRATION_MS)
+                .unwrap_or(state::producers::EXPIRATION_MS);
             for (lane, partition) in self.own_partitions() {
                 if self.stopping.get() {
                     return;
                 }
+                partition.expire_producers(runtime::wall_clock(), expiration_ms);
                 let Some(offset) = partition.log.retention_target(runtime::wall_clock()) else {
                     continue;
                 };

@@ -5,7 +5,7 @@ use std::{
     rc::Rc,
 };
 
-use model::{Offset, TopicConfig, TopicPartition};
+use model::{Offset, Timestamp, TopicConfig, TopicPartition};
 use partition::Partition;
 use state::producers::ProducerTable;
 
@@ -48,6 +48,11 @@ impl OwnedPartition {
     pub fn set_config(&self, config: Rc<TopicConfig>) {
         self.log.set_config(Rc::clone(&config));
         *self.config.borrow_mut() = config;
+    }
+
+    /// Forgets idempotent producers that have not written for `expiration_ms`.
+    pub fn expire_producers(&self, now: Timestamp, expiration_ms: i64) {
+        self.producers.borrow_mut().expire(now, expiration_ms);
     }
 
     /// Readers see offsets below this: everything that is applied.
