@@ -2,10 +2,14 @@
 #![expect(unsafe_code, reason = "getrandom has no safe wrapper in libc")]
 
 use std::{
+    future::{Future, poll_fn},
+    pin::Pin,
     sync::OnceLock,
+    task::Poll,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use glommio::timer::Timer;
 use model::Timestamp;
 
 use crate::Instant;
@@ -30,7 +34,35 @@ pub fn wall_clock() -> Timestamp {
 
 /// Waits for at least `duration`. Even a sleep of zero gives every other task and all input and output a turn.
 pub async fn sleep(duration: Duration) {
-    glommio::timer::Timer::new(duration).await;
+    if duration < SHORTEST_SLEEP {
+        return give_way().await;
+    }
+    Timer::new(duration).await;
+}
+
+/// Shorter sleeps are over before they have begun.
+const SHORTEST_SLEEP: Duration = Duration::from_micros(2);
+
+/// Waits until the executor has looked at its rings once.
+///
+/// A task that only queues itself again does not let it: it looks there when no task is ready, or when its
+/// pre-emption timer has fired. Nor does a timer that is due when it is first polled, for that does not wait.
+async fn give_way() {
+    let mut timer = None;
+    poll_fn(|context| {
+        let woken = timer.is_some();
+        let mut delay = SHORTEST_SLEEP;
+        while Pin::new(timer.get_or_insert_with(|| Timer::new(delay))).poll(context).is_ready() {
+            if woken {
+                return Poll::Ready(());
+            }
+            // The thread was held up for longer than the timer's time.
+            delay *= 2;
+            timer = None;
+        }
+        Poll::Pending
+    })
+    .await;
 }
 
 /// 64 bits of the kernel's randomness. Works on any thread.

@@ -186,9 +186,12 @@ impl DiskRing {
     /// Hands the submission queue to the kernel. If that is out of resources just now, the ticker tries again.
     fn hand_over(&self) {
         let handed_over = self.ring.borrow().submit();
-        self.backlog.set(false);
         match handed_over {
-            Ok(_) => {}
+            // The kernel stops at an entry that it cannot even begin, and takes the rest the next time.
+            Ok(_) => {
+                let rest = !self.ring.borrow_mut().submission().is_empty();
+                self.backlog.set(rest);
+            }
             Err(error) if is_passing(&error) => self.backlog.set(true),
             Err(error) => tasks::abort(&format!("io_uring takes no file operations: {error}")),
         }
