@@ -1,5 +1,6 @@
 //! Calls between cores, as the broker and the tokio doors use them.
 #![cfg(not(feature = "simulation"))]
+#![expect(clippy::unwrap_used, reason = "tests may fail this way")]
 
 use std::{cell::RefCell, rc::Rc, time::Duration};
 

@@ -1,5 +1,6 @@
 //! Files and directories, as `journal` and `partition` use them.
 #![cfg(not(feature = "simulation"))]
+#![expect(clippy::unwrap_used, reason = "tests may fail this way")]
 
 use std::{future::Future, io::ErrorKind, path::Path};
 

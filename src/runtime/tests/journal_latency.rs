@@ -1,6 +1,7 @@
 //! What a durable write costs, beside the same write by a plain blocking thread. Run by hand on the disk that
 //! matters: `TMPDIR=… cargo test --release -p runtime --test journal_latency -- --ignored --nocapture`.
 #![cfg(not(feature = "simulation"))]
+#![expect(clippy::indexing_slicing, reason = "tests may fail this way")]
 
 use std::{
     os::unix::fs::{FileExt, OpenOptionsExt},

@@ -1,5 +1,6 @@
 //! A panic anywhere on a core ends the process: what it held is unknown, and the other cores would wait for it.
 #![cfg(not(feature = "simulation"))]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests may fail this way")]
 
 use std::{os::unix::process::ExitStatusExt, process::Command};
 
