@@ -1,0 +1,291 @@
+//! One run: a broker, a workload drawn from the seed, crashes, and the checker after each restart.
+
+use std::cell::{Cell, RefCell};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Duration;
+
+use broker::{BrokerSettings, RunningBroker, StorageSettings};
+use kafka::KafkaConfig;
+use model::{Compression, CoreId};
+use runtime::simulation::{self, CrashKind, Random, Sabotage};
+use runtime::sync::oneshot;
+
+use crate::checker::audit;
+use crate::client::address;
+use crate::plain_model::Model;
+use crate::producer::{Producer, ProducerPlan};
+use crate::workload::{TopicPlan, bad_luck, come_and_go, consume, create_topic, delete_records};
+
+/// How a run differs from the usual.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Options {
+    /// A broken promise of the disk, which the checker must notice.
+    pub sabotage: Option<(Sabotage, &'static str)>,
+    /// Topics acknowledge from memory, which the checker must notice too.
+    pub acknowledge_before_sync: bool,
+}
+
+/// What a run did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Summary {
+    pub acknowledged: u64,
+    pub kills: u64,
+    pub power_cuts: u64,
+    pub aborts: u64,
+    pub audits: u64,
+}
+
+impl Summary {
+    /// Adds up the runs of several seeds.
+    pub fn add(&mut self, other: &Summary) {
+        self.acknowledged += other.acknowledged;
+        self.kills += other.kills;
+        self.power_cuts += other.power_cuts;
+        self.aborts += other.aborts;
+        self.audits += other.audits;
+    }
+}
+
+/// Everything after the last fault must be done within this much virtual time.
+const RECOVERY_MAX: Duration = Duration::from_secs(180);
+
+struct Run {
+    random: Random,
+    settings: BrokerSettings,
+    summary: Summary,
+    model: Rc<RefCell<Model>>,
+}
+
+/// Runs one seed's scenario. Call it inside a simulation.
+pub async fn scenario(seed: u64, options: Options) -> Summary {
+    // Not the schedule's own chance: the plan stays the same when the broker changes.
+    let random = Random::new(seed ^ 0x7461_6c77_6567);
+    if let Some((sabotage, part)) = options.sabotage {
+        simulation::sabotage(sabotage, part);
+    }
+    let settings = settings(&random);
+    let mut run = Run { random, settings, summary: Summary::default(), model: Rc::default() };
+    run.start().await;
+    let stop = Rc::new(Cell::new(false));
+    let no_stop = Cell::new(false);
+    let mut topics = Vec::new();
+    for plan in topic_plans(&run.random, options) {
+        let made = create_topic(&run.model, &plan, &no_stop).await;
+        topics.push(made.expect("nobody stops this"));
+    }
+    let work = run.start_workload(&topics, &stop);
+    let bad_luck = runtime::spawn_joinable("bad luck", bad_luck(run.random.split(), Rc::clone(&stop)));
+
+    for _ in 0..run.random.between(1, 4) {
+        let until_crash = Duration::from_micros(run.random.between(20_000, 2_500_000));
+        let aborted = runtime::timeout(until_crash, simulation::crashed()).await.is_ok();
+        if aborted {
+            run.summary.aborts += 1;
+        } else {
+            run.crash();
+        }
+        run.restart().await;
+    }
+    stop.set(true);
+    bad_luck.await;
+    run.restart_if_down().await;
+    for task in work {
+        let ended = runtime::timeout(RECOVERY_MAX, task).await;
+        assert!(ended.is_ok(), "the workload does not come to its end after the last fault");
+    }
+    run.crash();
+    run.restart().await;
+    run.summary.acknowledged = run.model.borrow().acknowledged;
+    run.summary
+}
+
+fn settings(random: &Random) -> BrokerSettings {
+    let configs = [("log.retention.check.interval.ms", "700"), ("auto.create.topics.enable", "false")];
+    BrokerSettings {
+        data_dir: PathBuf::from("/data"),
+        cores: random.between(1, 3) as usize,
+        memory_bytes: random.choose([32, 64, 256]) << 20,
+        advertised_host: "127.0.0.1".to_owned(),
+        advertised_port: address().port(),
+        configs: configs.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+        storage: StorageSettings {
+            journal_file_bytes: random.choose([256 << 10, 1 << 20, 4 << 20]),
+            checkpoint_bytes: random.choose([32 << 10, 256 << 10, 1 << 20]),
+            checkpoint_interval_ms: random.choose([50, 300, 2000]),
+            open_files_max: random.choose([2, 8, 100]),
+            lanes: random.choose([2, 3, 5, 9]),
+        },
+    }
+}
+
+fn topic_plans(random: &Random, options: Options) -> Vec<TopicPlan> {
+    let mut configs = vec![("segment.bytes", random.choose([16_384, 65_536, 1 << 20]).to_string())];
+    if options.acknowledge_before_sync {
+        configs.push(("write.caching", "true".to_owned()));
+    }
+    let mut expiring = configs.clone();
+    expiring.push(("retention.bytes", "40000".to_owned()));
+    let plan = |name: &str, configs, expires| TopicPlan {
+        name: name.to_owned(),
+        partitions: random.between(1, 4) as usize,
+        expires,
+        configs,
+    };
+    vec![plan("lasting", configs, false), plan("expiring", expiring, true)]
+}
+
+impl Run {
+    /// Starts the broker and waits until it serves. `Err` says why not; a crash is `Err` as well.
+    async fn try_start(&self) -> Result<(), String> {
+        let (ready, started) = oneshot::channel();
+        let settings = self.settings.clone();
+        let process = simulation::start_process("broker", async move {
+            match serve(settings).await {
+                Ok(running) => {
+                    ready.send(Ok(())).ok();
+                    std::future::pending::<()>().await;
+                    drop(running);
+                }
+                Err(why) => drop(ready.send(Err(why))),
+            }
+        });
+        drop(process);
+        started.await.unwrap_or_else(|_| Err("the process died while starting".to_owned()))
+    }
+
+    async fn start(&self) {
+        match runtime::timeout(RECOVERY_MAX, self.try_start()).await {
+            Ok(started) => started.expect("a healthy start"),
+            Err(_) => panic!("the broker does not start"),
+        }
+    }
+
+    fn crash(&mut self) {
+        let kind = if self.random.chance(1, 2) { CrashKind::Kill } else { CrashKind::PowerCut };
+        match kind {
+            CrashKind::Kill => self.summary.kills += 1,
+            CrashKind::PowerCut => self.summary.power_cuts += 1,
+        }
+        simulation::crash(kind);
+    }
+
+    /// Brings the broker back, sometimes with more crashes while it recovers, and audits.
+    async fn restart(&mut self) {
+        heal();
+        while self.random.chance(1, 4) {
+            let short = Duration::from_micros(self.random.between(10, 20_000));
+            // What comes of this start does not matter: it is cut short.
+            let _ = runtime::timeout(short, self.try_start()).await;
+            self.crash();
+        }
+        if self.random.chance(1, 8) {
+            self.settings.cores = self.random.between(1, 3) as usize;
+        }
+        self.start_through_faults().await;
+        self.audit().await;
+    }
+
+    async fn restart_if_down(&mut self) {
+        heal();
+        if kafka_is_down().await {
+            self.start_through_faults().await;
+        }
+        self.audit().await;
+    }
+
+    /// Starts, again and again while bad luck kills the process; a refusal is a failure.
+    async fn start_through_faults(&mut self) {
+        for _ in 0..20 {
+            let crashes = simulation::Machine::default().crash_count();
+            match runtime::timeout(RECOVERY_MAX, self.try_start()).await {
+                Err(_) => panic!("the broker does not start"),
+                Ok(Ok(())) => return,
+                Ok(Err(why)) => {
+                    let died = simulation::Machine::default().crash_count() > crashes;
+                    let unlucky = why.contains("simulated disk: injected") || why.contains("no space left");
+                    assert!(died || unlucky, "the broker does not start again: {why}");
+                    if !died {
+                        simulation::crash(CrashKind::Kill);
+                    }
+                    heal();
+                }
+            }
+        }
+        panic!("20 starts in a row met bad luck");
+    }
+
+    async fn audit(&mut self) {
+        self.summary.audits += 1;
+        for _ in 0..50 {
+            if kafka_is_down().await {
+                self.summary.aborts += 1;
+                heal();
+                self.start_through_faults().await;
+            }
+            if audit(&self.model).await.is_ok() {
+                return;
+            }
+        }
+        panic!("50 audits in a row lost their connection");
+    }
+
+    fn start_workload(&self, topics: &[usize], stop: &Rc<Cell<bool>>) -> Vec<runtime::Task<()>> {
+        let mut tasks = Vec::new();
+        for number in 0..self.random.between(2, 4) {
+            let plan = ProducerPlan {
+                number,
+                topic: topics[self.random.index(topics.len())],
+                idempotent: self.random.chance(2, 3),
+                depth: self.random.between(1, 5) as usize,
+                value_bytes_max: self.random.choose([50, 1000, 8000]),
+                pause_max: Duration::from_micros(self.random.choose([100, 5_000, 50_000])),
+                compression: self.random.choose([
+                    Compression::None,
+                    Compression::Lz4,
+                    Compression::Zstd,
+                ]),
+            };
+            let producer = Producer::new(plan, Rc::clone(&self.model), Rc::clone(stop));
+            tasks.push(runtime::spawn_joinable("producer", producer.run()));
+        }
+        for topic in topics {
+            for partition in 0..self.model.borrow().topics[*topic].partitions.len() {
+                let consumer = consume(Rc::clone(&self.model), *topic, partition, Rc::clone(stop));
+                tasks.push(runtime::spawn_joinable("consumer", consumer));
+            }
+        }
+        let deleting = delete_records(Rc::clone(&self.model), topics.to_vec(), Rc::clone(stop));
+        tasks.push(runtime::spawn_joinable("delete records", deleting));
+        let passing = come_and_go(Rc::clone(&self.model), Rc::clone(stop));
+        tasks.push(runtime::spawn_joinable("topics come and go", passing));
+        tasks
+    }
+}
+
+fn heal() {
+    simulation::set_free_bytes(None);
+    simulation::clear_faults();
+}
+
+async fn kafka_is_down() -> bool {
+    runtime::net::connect(address()).await.is_err()
+}
+
+/// The whole program, as `thalweg` wires it: broker, then the Kafka door on each core.
+async fn serve(settings: BrokerSettings) -> Result<RunningBroker, String> {
+    let running = RunningBroker::start(settings).await.map_err(|error| error.to_string())?;
+    let handle = running.handle().clone();
+    for core in 0..handle.core_count() {
+        let served = handle.call(CoreId(core as u16), |broker| async move {
+            let server = kafka::serve(broker, KafkaConfig { listen: address() })?;
+            runtime::spawn("hold the door", async move {
+                std::future::pending::<()>().await;
+                drop(server);
+            });
+            Ok::<(), std::io::Error>(())
+        });
+        served.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
+    }
+    Ok(running)
+}
