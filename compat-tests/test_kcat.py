@@ -52,7 +52,7 @@ def test_it_reads_from_an_offset_to_another_and_by_time(broker, topic):
 
 
 def test_headers_and_tombstones(broker, topic):
-    kcat(broker, "-P", "-t", topic, "-p", "0", "-k", "gone", "-H", "why=test", "-Z", stdin=b"\n")
+    kcat(broker, "-P", "-t", topic, "-p", "0", "-K", ":", "-H", "why=test", "-Z", stdin=b"gone:\n")
 
     [line] = kcat(broker, "-C", "-t", topic, "-p", "0", "-e", "-q", "-J").splitlines()
 

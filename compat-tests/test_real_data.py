@@ -3,6 +3,7 @@ byte: hourly temperatures of two cities, and the airports of the United States."
 
 import hashlib
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -32,8 +33,9 @@ def test_a_file_comes_out_as_it_went_in(broker, topic, name, writer, reader, cod
     data = (PACKAGE / name).read_bytes()
     # One record a line, its end included; the key is the line's number, which deals the lines out.
     lines = data.splitlines(keepends=True)
+    now_ms = int(time.time() * 1000)
     records = [
-        Record(number % PARTITIONS, 1_600_000_000_000 + number, b"%d" % number, line)
+        Record(number % PARTITIONS, now_ms + number, b"%d" % number, line)
         for number, line in enumerate(lines)
     ]
     writer.create(broker.kafka, topic, PARTITIONS)

@@ -3,7 +3,7 @@
 'use strict';
 
 const { Kafka, CompressionTypes, CompressionCodecs, logLevel } = require('kafkajs');
-const lz4 = require('lz4js');
+const lz4 = require('lz4-napi');
 const snappy = require('snappyjs');
 const zstd = require('@bokuweb/zstd-wasm');
 
@@ -20,11 +20,12 @@ CompressionCodecs[CompressionTypes.Snappy] = () => ({
   compress: async (encoder) => Buffer.from(snappy.compress(encoder.buffer)),
 });
 CompressionCodecs[CompressionTypes.LZ4] = () => ({
-  compress: async (encoder) => Buffer.from(lz4.compress(encoder.buffer)),
+  compress: async (encoder) => lz4.compressFrame(encoder.buffer),
 });
+const zstdIsReady = zstd.init();
 CompressionCodecs[CompressionTypes.ZSTD] = () => ({
   compress: async (encoder) => {
-    await zstd.init();
+    await zstdIsReady;
     return Buffer.from(zstd.compress(encoder.buffer, 3));
   },
 });
