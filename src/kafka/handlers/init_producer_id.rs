@@ -41,6 +41,10 @@ async fn serve(mut request: Request) -> Reply {
             .with_producer_epoch(-1)
     };
     if let Some(transactional_id) = &message.transactional_id {
+        if transactional_id.is_empty() {
+            let text = "A transactional id must not be empty.";
+            return reply_to.send(&refused(Refusal::invalid_request(text)));
+        }
         // A reply has no place for a text, so the log says why. The code is one after which
         // clients give up, as they should: retrying cannot help.
         tracing::info!(

@@ -1,0 +1,10 @@
+//! Conversations with the door as a client has them: a broker on the simulated runtime, a
+//! connection, requests in, replies out. Each test says what a reference or an issue of another
+//! broker taught (see the names).
+
+mod admin;
+mod conversation;
+mod fetching;
+mod framing;
+mod metadata;
+mod producing;
