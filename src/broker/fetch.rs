@@ -18,6 +18,9 @@ use crate::{Broker, BrokerError, FetchPartition, FetchRequest, Fetched, Outcome}
 /// A partition of a request with its place there.
 type Placed = (usize, FetchPartition);
 
+/// What became of it, with the same place.
+type PlacedOutcome = (usize, Outcome<Fetched>);
+
 impl Broker {
     /// Reads what is there, and waits for more if that is less than `min_bytes` and no partition
     /// is in error. The answers stand in the order of the request. Dropping the future ends the
@@ -49,7 +52,7 @@ impl Broker {
         }
         let max_bytes = request.max_bytes;
         let mut here = None;
-        let mut there: Vec<Call<Vec<(usize, Outcome<Fetched>)>>> = Vec::new();
+        let mut there: Vec<Call<Vec<PlacedOutcome>>> = Vec::new();
         for (core, group) in groups {
             if core == self.core {
                 here = Some(group);
@@ -74,11 +77,7 @@ impl Broker {
     }
 
     /// Reads partitions of this core, in order, until the byte budget is spent.
-    async fn read_here(
-        &self,
-        group: Vec<Placed>,
-        max_bytes: usize,
-    ) -> Vec<(usize, Outcome<Fetched>)> {
+    async fn read_here(&self, group: Vec<Placed>, max_bytes: usize) -> Vec<PlacedOutcome> {
         let mut left_bytes = max_bytes;
         let mut any = false;
         let mut outcomes = Vec::with_capacity(group.len());

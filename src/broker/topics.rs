@@ -197,11 +197,7 @@ impl Broker {
     }
 
     /// Where each partition ends now; a shard that is split closes there.
-    async fn log_ends(
-        self: &Rc<Self>,
-        id: TopicId,
-        partitions: usize,
-    ) -> Outcome<Vec<Offset>> {
+    async fn log_ends(self: &Rc<Self>, id: TopicId, partitions: usize) -> Outcome<Vec<Offset>> {
         let queries = (0..partitions)
             .map(|index| crate::OffsetQuery {
                 topic: partition_of(id, u32::try_from(index).unwrap_or(u32::MAX)),

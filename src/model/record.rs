@@ -5,7 +5,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// A record's position in its partition, from 0.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
+)]
 pub struct Offset(pub i64);
 
 impl Offset {
@@ -30,7 +32,9 @@ impl fmt::Display for Offset {
 }
 
 /// Kafka's name for the term in which a leader wrote a batch.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
+)]
 pub struct LeaderEpoch(pub i32);
 
 impl LeaderEpoch {
@@ -39,7 +43,9 @@ impl LeaderEpoch {
 }
 
 /// An idempotent producer's identity, given out by InitProducerId.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
+)]
 pub struct ProducerId(pub i64);
 
 impl ProducerId {
@@ -48,7 +54,9 @@ impl ProducerId {
 }
 
 /// Distinguishes incarnations of one producer id.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
+)]
 pub struct ProducerEpoch(pub i16);
 
 impl ProducerEpoch {
@@ -57,7 +65,9 @@ impl ProducerEpoch {
 }
 
 /// A record's number in its producer's sequence on one partition, `0..=i32::MAX`, then 0 again.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
+)]
 pub struct BatchSequence(pub i32);
 
 impl BatchSequence {
@@ -74,7 +84,9 @@ impl BatchSequence {
 }
 
 /// Milliseconds since the Unix epoch; -1 is "none" in Kafka's protocol.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
+)]
 pub struct Timestamp(pub i64);
 
 impl Timestamp {

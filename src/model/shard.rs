@@ -8,7 +8,9 @@ use thiserror::Error;
 use crate::{Offset, Timestamp};
 
 /// A shard's number within its stream, from 0; written `shardId-000000000000`.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
+)]
 pub struct ShardId(pub u32);
 
 impl fmt::Display for ShardId {
@@ -36,7 +38,9 @@ impl FromStr for ShardId {
 }
 
 /// A point of the hash-key space, `0..=2^128-1`: the MD5 of a partition key, or an explicit key.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
+)]
 pub struct HashKey(pub u128);
 
 impl fmt::Display for HashKey {
@@ -166,8 +170,7 @@ impl fmt::Display for SequenceNumber {
             *limb = (half >> (62 - 31 * (i as u32 % 3))) & 0x7fff_ffff;
         }
         let mut low = 0_u128;
-        for (step, weight) in [(0, 1), (1, 100_000_000_000_000_u128)] {
-            let _ = step;
+        for weight in [1, 100_000_000_000_000_u128] {
             low += weight * divide(&mut limbs, 100_000_000_000_000);
         }
         let high = limbs.iter().fold(0_u128, |sum, limb| (sum << 31) | limb);
@@ -200,16 +203,15 @@ impl FromStr for SequenceNumber {
         let mut limbs = [0_u128; 7];
         let mut carry = low;
         for (i, limb) in limbs.iter_mut().enumerate() {
-            let product = multiply_limb(high, i);
-            carry += product;
+            carry += multiply_limb(high, i);
             *limb = carry & 0x7fff_ffff;
             carry >>= 31;
         }
-        if carry != 0 || limbs[6] != 0 {
+        let [l0, l1, l2, u0, u1, u2, beyond] = limbs;
+        if carry != 0 || beyond != 0 {
             return Err(InvalidSequenceNumber);
         }
-        let join = |a: usize| (limbs[a + 2] << 62) | (limbs[a + 1] << 31) | limbs[a];
-        let (upper, lower) = (join(3), join(0));
+        let (upper, lower) = ((u2 << 62) | (u1 << 31) | u0, (l2 << 62) | (l1 << 31) | l0);
         let offset = ((upper & ((1 << 47) - 1)) << 16) | (lower >> 77);
         let number = SequenceNumber {
             shard_created: Timestamp(((upper >> 47) & ((1 << CREATED_BITS) - 1)) as i64),

@@ -143,7 +143,9 @@ impl fmt::Debug for TopicId {
 }
 
 /// A partition's number within its topic, from 0.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
+)]
 pub struct PartitionIndex(pub u32);
 
 impl fmt::Display for PartitionIndex {

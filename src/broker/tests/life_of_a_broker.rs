@@ -2,6 +2,7 @@
 //! there, whatever happened in between.
 
 #![cfg(not(feature = "simulation"))]
+#![expect(clippy::expect_used, reason = "a test's own steps must succeed")]
 
 use std::{path::Path, rc::Rc, time::Duration};
 
@@ -47,9 +48,8 @@ where
 fn create(running: &RunningBroker, name: &str, partitions: u32) -> TopicId {
     let topic =
         NewTopic { name: name.to_owned(), partitions: Some(partitions), ..NewTopic::default() };
-    let created = on_core(running, 0, |broker| async move {
-        broker.create_topics(vec![topic], false).await
-    });
+    let created =
+        on_core(running, 0, |broker| async move { broker.create_topics(vec![topic], false).await });
     created.into_iter().next().expect("one answer").expect("the topic is made").id
 }
 
@@ -213,9 +213,12 @@ fn topics_are_made_widened_configured_and_deleted_for_good() {
     append(&running, 0, partition_of(id, 0), batch(&["a"])).expect("appended");
 
     let wider = NewPartitions { topic: "t".to_owned(), count: 3, assignments: None };
-    let widened = on_core(&running, 1, |broker| async move {
-        broker.create_partitions(vec![wider], false).await
-    });
+    let widened =
+        on_core(
+            &running,
+            1,
+            |broker| async move { broker.create_partitions(vec![wider], false).await },
+        );
     assert_eq!(widened, [Ok(())]);
     append(&running, 1, partition_of(id, 2), batch(&["b"])).expect("the new partition takes data");
 
