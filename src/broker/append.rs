@@ -5,6 +5,7 @@ use std::{
     pin::Pin,
     rc::Rc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use lane::{AppendGroup, ProposeError, lane::Proposal, reply::Outcomes};
@@ -13,6 +14,9 @@ use runtime::{Call, CoreStopped, sync::oneshot};
 use state::producers::SequenceError;
 
 use crate::{Acks, AppendRequest, Appended, Broker, BrokerError, Outcome};
+
+/// How often a held-back answer looks whether the segments have caught up.
+const LAGGING_LOOK: Duration = Duration::from_millis(1);
 
 /// The answer to an append, in the order of its batches. The batches are proposed already;
 /// dropping the ticket does not take them back.
@@ -43,7 +47,7 @@ struct Group {
 
 /// How a core's group will answer.
 enum Answer {
-    Here(oneshot::Receiver<Outcomes>),
+    Here(Pin<Box<dyn Future<Output = Option<Outcomes>>>>),
     There(Call<Option<Outcomes>>),
 }
 
@@ -74,7 +78,7 @@ impl Broker {
         let inner = Box::pin(async move {
             for (places, answer) in answers {
                 let group = match answer {
-                    Answer::Here(receiver) => receiver.await.ok(),
+                    Answer::Here(settled) => settled.await,
                     Answer::There(call) => call.await.unwrap_or(None),
                 };
                 let mut group = group.unwrap_or_default().into_iter();
@@ -123,12 +127,13 @@ impl Broker {
 
     fn send(self: &Rc<Self>, core: CoreId, batches: Vec<Routed>) -> Answer {
         if core == self.core {
-            return Answer::Here(self.propose(batches));
+            let receiver = self.propose(batches);
+            return Answer::Here(Box::pin(Rc::clone(self).settled(receiver)));
         }
         let call = self.cores.call(core, move |owner: Rc<Broker>| {
             // Proposed before anything is awaited, so the order of the calls is kept.
             let receiver = owner.propose(batches);
-            async move { receiver.await.ok() }
+            owner.settled(receiver)
         });
         Answer::There(call)
     }
@@ -145,6 +150,21 @@ impl Broker {
             }
         }
         receiver
+    }
+}
+
+impl Broker {
+    /// The outcomes of a group. They are held back while this core has more in memory than it may
+    /// because writing the segments lags: a producer that waits for its answers then slows down.
+    async fn settled(self: Rc<Self>, receiver: oneshot::Receiver<Outcomes>) -> Option<Outcomes> {
+        let outcomes = receiver.await.ok();
+        while self.storage.unflushed_bytes() > self.tail_memory_bytes
+            && !self.storage.is_full()
+            && !self.stopping.get()
+        {
+            runtime::sleep(LAGGING_LOOK).await;
+        }
+        outcomes
     }
 }
 

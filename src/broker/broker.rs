@@ -27,6 +27,8 @@ pub struct Broker {
     pub(crate) meta: OnceCell<Meta>,
     pub(crate) catalog: RefCell<Catalog>,
     pub(crate) storage: Rc<CoreStorage>,
+    /// What this core's tails may take, in bytes.
+    pub(crate) tail_memory_bytes: usize,
     pub(crate) journal: OnceCell<Journal>,
     pub(crate) lanes: RefCell<BTreeMap<LaneId, Rc<Lane>>>,
     /// On the catalog's core: one change of the catalog at a time.
@@ -49,9 +51,10 @@ impl Broker {
     pub(crate) fn new(core: CoreId, cores: Cores<Broker>, settings: Arc<BrokerSettings>) -> Self {
         let core_memory_bytes = settings.memory_bytes / cores.count().max(1) as u64;
         let (share, whole) = TAIL_MEMORY_SHARE;
-        let tail_memory_bytes = usize::try_from(core_memory_bytes / whole * share);
+        let tail_memory_bytes =
+            usize::try_from(core_memory_bytes / whole * share).unwrap_or(usize::MAX);
         let storage = CoreStorage::new(StorageConfig {
-            memory_bytes: tail_memory_bytes.unwrap_or(usize::MAX),
+            memory_bytes: tail_memory_bytes,
             open_files_max: settings.storage.open_files_max,
             ..StorageConfig::default()
         });
@@ -63,6 +66,7 @@ impl Broker {
             meta: OnceCell::new(),
             catalog: RefCell::default(),
             storage,
+            tail_memory_bytes,
             journal: OnceCell::new(),
             lanes: RefCell::default(),
             catalog_changes: Semaphore::new(1),
