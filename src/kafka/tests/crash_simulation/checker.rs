@@ -167,7 +167,13 @@ async fn audit_partition(
         let log_start = position;
         let mut found = Vec::new();
         loop {
-            let from = FetchFrom { topic: id, partition, offset: position, max_bytes: 1 << 20, max_wait_ms: 0 };
+            let from = FetchFrom {
+                topic: id,
+                partition,
+                offset: position,
+                max_bytes: 1 << 20,
+                max_wait_ms: 0,
+            };
             let fetched = fetch(client, from).await?;
             if fetched.error_code == OFFSET_OUT_OF_RANGE && fetched.log_start > log_start {
                 continue 'again;
@@ -178,7 +184,11 @@ async fn audit_partition(
             assert_eq!(fetched.error_code, NONE, "fetch of {name}-{partition} at {position}");
             position = fetched.batches.last().map_or(position, |last| last.next_offset);
             let is_last = fetched.batches.is_empty();
-            assert!(!is_last || position == fetched.high_watermark, "nothing at {position}, below the high watermark {}", fetched.high_watermark);
+            assert!(
+                !is_last || position == fetched.high_watermark,
+                "nothing at {position}, below the high watermark {}",
+                fetched.high_watermark
+            );
             found.extend(fetched.batches);
             if position == fetched.high_watermark {
                 if fetched.log_start > log_start {

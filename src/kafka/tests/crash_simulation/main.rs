@@ -50,7 +50,10 @@ fn try_run(seed: u64, options: Options) -> Result<RunRecord<Summary>, String> {
 #[test]
 fn nothing_acknowledged_is_lost_doubled_or_moved() {
     if let Some(seed) = number("SEED") {
-        tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).with_test_writer().init();
+        tracing_subscriber::fmt()
+            .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+            .with_writer(std::io::stderr)
+            .init();
         let record = run(seed, Options::default());
         println!("seed {seed}: {record:?}");
         return;

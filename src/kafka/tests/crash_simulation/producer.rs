@@ -77,21 +77,28 @@ impl Producer {
         while self.plan.idempotent && self.producer_id < 0 {
             let mut client = Client::connect_patiently().await;
             let mut request = InitProducerIdRequest::default();
+            request.transactional_id = None;
             request.transaction_timeout_ms = 60_000;
             request.producer_id = (-1).into();
             request.producer_epoch = -1;
-            if let Ok(response) = client.ask(&request, 4).await
-                && response.error_code == 0
-            {
-                self.producer_id = response.producer_id.0;
-            } else {
-                runtime::sleep(Duration::from_millis(50)).await;
+            match client.ask(&request, 4).await {
+                Ok(response) if response.error_code == 0 => {
+                    self.producer_id = response.producer_id.0;
+                }
+                Ok(response) => {
+                    let code = response.error_code;
+                    assert!(RETRIABLE.contains(&code), "InitProducerId answers {code}");
+                    runtime::sleep(Duration::from_millis(50)).await;
+                }
+                Err(broken) => tracing::debug!(%broken, "InitProducerId"),
             }
         }
         while !(self.stop.get() && self.unacknowledged.is_empty()) {
             let client = Client::connect_patiently().await;
             // A broken connection: what is not acknowledged is sent again on the next one.
-            let _broken = self.session(client).await;
+            let ended = self.session(client).await;
+            let (number, waiting) = (self.plan.number, self.unacknowledged.len());
+            tracing::debug!(number, waiting, ?ended, "producer's connection ended");
             runtime::sleep(Duration::from_millis(runtime::random_u64() % 30)).await;
         }
     }
@@ -182,9 +189,8 @@ impl Producer {
         let bytes = builder.build().expect("a small batch").freeze();
         let known_order = self.plan.idempotent.then_some((self.producer_id, order));
         let mut model = self.model.borrow_mut();
-        let id = model
-            .partition(self.plan.topic, partition)
-            .add(&bytes, records as i64, known_order);
+        let id =
+            model.partition(self.plan.topic, partition).add(&bytes, records as i64, known_order);
         self.unacknowledged.push_back(Outgoing { id, partition, bytes });
         self.unacknowledged.len() - 1
     }
@@ -202,6 +208,7 @@ impl Producer {
             topic.partition_data.push(data);
         }
         let mut encoded = ProduceRequest::default();
+        encoded.transactional_id = None;
         encoded.acks = if runtime::random_u64().is_multiple_of(3) { 1 } else { -1 };
         encoded.timeout_ms = 10_000;
         encoded.topic_data = vec![topic];
@@ -215,8 +222,7 @@ impl Producer {
         assert_eq!(answers.len(), ids.len(), "one answer for each partition");
         for answer in answers {
             let partition = answer.index as usize;
-            let is_answered =
-                |out: &Outgoing| out.partition == partition && ids.contains(&out.id);
+            let is_answered = |out: &Outgoing| out.partition == partition && ids.contains(&out.id);
             let index = self.unacknowledged.iter().position(is_answered).expect("asked for");
             match answer.error_code {
                 0 => {

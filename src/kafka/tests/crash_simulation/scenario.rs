@@ -50,6 +50,16 @@ impl Summary {
 /// Everything after the last fault must be done within this much virtual time.
 const RECOVERY_MAX: Duration = Duration::from_secs(180);
 
+/// The workload's tasks, by name.
+type Work = Vec<(&'static str, runtime::Task<()>)>;
+
+fn named(
+    name: &'static str,
+    task: impl Future<Output = ()> + 'static,
+) -> (&'static str, runtime::Task<()>) {
+    (name, runtime::spawn_joinable(name, task))
+}
+
 struct Run {
     random: Random,
     settings: BrokerSettings,
@@ -75,7 +85,8 @@ pub async fn scenario(seed: u64, options: Options) -> Summary {
         topics.push(made.expect("nobody stops this"));
     }
     let work = run.start_workload(&topics, &stop);
-    let bad_luck = runtime::spawn_joinable("bad luck", bad_luck(run.random.split(), Rc::clone(&stop)));
+    let bad_luck =
+        runtime::spawn_joinable("bad luck", bad_luck(run.random.split(), Rc::clone(&stop)));
 
     for _ in 0..run.random.between(1, 4) {
         let until_crash = Duration::from_micros(run.random.between(20_000, 2_500_000));
@@ -90,9 +101,9 @@ pub async fn scenario(seed: u64, options: Options) -> Summary {
     stop.set(true);
     bad_luck.await;
     run.restart_if_down().await;
-    for task in work {
+    for (name, task) in work {
         let ended = runtime::timeout(RECOVERY_MAX, task).await;
-        assert!(ended.is_ok(), "the workload does not come to its end after the last fault");
+        assert!(ended.is_ok(), "`{name}` does not come to its end after the last fault");
     }
     run.crash();
     run.restart().await;
@@ -101,7 +112,8 @@ pub async fn scenario(seed: u64, options: Options) -> Summary {
 }
 
 fn settings(random: &Random) -> BrokerSettings {
-    let configs = [("log.retention.check.interval.ms", "700"), ("auto.create.topics.enable", "false")];
+    let configs =
+        [("log.retention.check.interval.ms", "700"), ("auto.create.topics.enable", "false")];
     BrokerSettings {
         data_dir: PathBuf::from("/data"),
         cores: random.between(1, 3) as usize,
@@ -120,7 +132,9 @@ fn settings(random: &Random) -> BrokerSettings {
 }
 
 fn topic_plans(random: &Random, options: Options) -> Vec<TopicPlan> {
-    let mut configs = vec![("segment.bytes", random.choose([16_384, 65_536, 1 << 20]).to_string())];
+    // The smallest that Kafka allows; time makes more segments than size does.
+    let mut configs = vec![("segment.bytes", "1048576".to_owned())];
+    configs.push(("segment.ms", random.choose([50, 400, 100_000]).to_string()));
     if options.acknowledge_before_sync {
         configs.push(("write.caching", "true".to_owned()));
     }
@@ -203,7 +217,8 @@ impl Run {
                 Ok(Ok(())) => return,
                 Ok(Err(why)) => {
                     let died = simulation::Machine::default().crash_count() > crashes;
-                    let unlucky = why.contains("simulated disk: injected") || why.contains("no space left");
+                    let unlucky =
+                        why.contains("simulated disk: injected") || why.contains("no space left");
                     assert!(died || unlucky, "the broker does not start again: {why}");
                     if !died {
                         simulation::crash(CrashKind::Kill);
@@ -230,7 +245,7 @@ impl Run {
         panic!("50 audits in a row lost their connection");
     }
 
-    fn start_workload(&self, topics: &[usize], stop: &Rc<Cell<bool>>) -> Vec<runtime::Task<()>> {
+    fn start_workload(&self, topics: &[usize], stop: &Rc<Cell<bool>>) -> Work {
         let mut tasks = Vec::new();
         for number in 0..self.random.between(2, 4) {
             let plan = ProducerPlan {
@@ -238,8 +253,8 @@ impl Run {
                 topic: topics[self.random.index(topics.len())],
                 idempotent: self.random.chance(2, 3),
                 depth: self.random.between(1, 5) as usize,
-                value_bytes_max: self.random.choose([50, 1000, 8000]),
-                pause_max: Duration::from_micros(self.random.choose([100, 5_000, 50_000])),
+                value_bytes_max: self.random.choose([50, 1_000, 8_000, 60_000]),
+                pause_max: Duration::from_micros(self.random.choose([3_000, 20_000, 100_000])),
                 compression: self.random.choose([
                     Compression::None,
                     Compression::Lz4,
@@ -247,18 +262,18 @@ impl Run {
                 ]),
             };
             let producer = Producer::new(plan, Rc::clone(&self.model), Rc::clone(stop));
-            tasks.push(runtime::spawn_joinable("producer", producer.run()));
+            tasks.push(named("producer", producer.run()));
         }
         for topic in topics {
             for partition in 0..self.model.borrow().topics[*topic].partitions.len() {
                 let consumer = consume(Rc::clone(&self.model), *topic, partition, Rc::clone(stop));
-                tasks.push(runtime::spawn_joinable("consumer", consumer));
+                tasks.push(named("consumer", consumer));
             }
         }
         let deleting = delete_records(Rc::clone(&self.model), topics.to_vec(), Rc::clone(stop));
-        tasks.push(runtime::spawn_joinable("delete records", deleting));
+        tasks.push(named("delete records", deleting));
         let passing = come_and_go(Rc::clone(&self.model), Rc::clone(stop));
-        tasks.push(runtime::spawn_joinable("topics come and go", passing));
+        tasks.push(named("topics come and go", passing));
         tasks
     }
 }

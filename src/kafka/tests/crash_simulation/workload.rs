@@ -7,7 +7,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
-use kafka_protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
+use kafka_protocol::messages::delete_records_request::{
+    DeleteRecordsPartition, DeleteRecordsTopic,
+};
 use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
 use kafka_protocol::messages::{CreateTopicsRequest, DeleteRecordsRequest, DeleteTopicsRequest};
 use kafka_protocol::protocol::StrBytes;
@@ -23,6 +25,8 @@ use crate::plain_model::Model;
 use crate::producer::{Producer, ProducerPlan};
 
 const TOPIC_ALREADY_EXISTS: i16 = 36;
+/// Storage error, request timed out.
+const RETRIABLE: [i16; 2] = [56, 7];
 
 /// A topic to make.
 #[derive(Clone)]
@@ -60,7 +64,10 @@ pub async fn create_topic(
             NONE => Some(answer.topic_id),
             // An earlier try arrived, and its answer was lost.
             TOPIC_ALREADY_EXISTS => find_topic(&mut client, &plan.name).await,
-            _ => None,
+            code if RETRIABLE.contains(&code) => None,
+            code => {
+                panic!("CreateTopics of {} answers {code}: {:?}", plan.name, answer.error_message)
+            }
         };
         if let Some(id) = id {
             let mut model = model.borrow_mut();
@@ -93,7 +100,12 @@ async fn delete_topic(model: &Rc<RefCell<Model>>, topic: usize, stop: &Cell<bool
         if let Ok(response) = client.ask(&request, 6).await {
             let code = response.responses[0].error_code;
             // Not there: an earlier try arrived.
-            if [NONE, UNKNOWN_TOPIC_ID, UNKNOWN_TOPIC_OR_PARTITION].contains(&code) {
+            assert!(
+                [NONE, UNKNOWN_TOPIC_ID, UNKNOWN_TOPIC_OR_PARTITION].contains(&code)
+                    || RETRIABLE.contains(&code),
+                "DeleteTopics answers {code}"
+            );
+            if !RETRIABLE.contains(&code) {
                 model.borrow_mut().topics[topic].deleted = true;
                 return;
             }
@@ -138,7 +150,12 @@ pub async fn come_and_go(model: Rc<RefCell<Model>>, stop: Rc<Cell<bool>>) {
 }
 
 /// Follows one partition from wherever it is, checking everything it is given.
-pub async fn consume(model: Rc<RefCell<Model>>, topic: usize, partition: usize, stop: Rc<Cell<bool>>) {
+pub async fn consume(
+    model: Rc<RefCell<Model>>,
+    topic: usize,
+    partition: usize,
+    stop: Rc<Cell<bool>>,
+) {
     let (id, name) = {
         let model = model.borrow();
         (model.topics[topic].id, model.topics[topic].name.clone())
@@ -159,11 +176,17 @@ pub async fn consume(model: Rc<RefCell<Model>>, topic: usize, partition: usize, 
                 if fetched.error_code == OFFSET_OUT_OF_RANGE {
                     let first = offset(&mut client, &name, partition, -2).await?;
                     let first = first.unwrap_or_else(|code| panic!("ListOffsets answers {code}"));
-                    assert!(first > position, "offset {position} out of range; the log starts at {first}");
+                    assert!(
+                        first > position,
+                        "offset {position} out of range; the log starts at {first}"
+                    );
                     position = first;
                     continue;
                 }
-                assert_eq!(fetched.error_code, NONE, "consumer of {name}-{partition} at {position}");
+                assert_eq!(
+                    fetched.error_code, NONE,
+                    "consumer of {name}-{partition} at {position}"
+                );
                 let mut model = model.borrow_mut();
                 let known = model.partition(topic, partition);
                 known.see_ends(fetched.log_start, fetched.high_watermark);
@@ -182,7 +205,8 @@ pub async fn consume(model: Rc<RefCell<Model>>, topic: usize, partition: usize, 
             Ok(())
         }
         .await;
-        if followed.is_err() {
+        if let Err(broken) = followed {
+            tracing::debug!(name, partition, %broken, "consumer's connection ended");
             runtime::sleep(Duration::from_millis(10)).await;
         }
         // Sometimes a consumer begins again from the start.
