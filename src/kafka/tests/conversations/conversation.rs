@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use broker::{BrokerSettings, RunningBroker};
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka::{Doors, KafkaConfig};
-use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
+use kafka_protocol::protocol::{Decodable, HeaderVersion, Request, StrBytes};
 use runtime::{
     net::{self, ReadHalf, WriteHalf},
     simulation::Simulation,
@@ -58,7 +58,6 @@ impl Client {
     /// Sends a request and reads its reply.
     pub async fn ask<R: Request>(&mut self, version: i16, request: R) -> R::Response
     where
-        R: Encodable,
         R::Response: Decodable + HeaderVersion,
     {
         self.send(version, request).await;
@@ -66,7 +65,7 @@ impl Client {
     }
 
     /// Sends a request without waiting for its reply.
-    pub async fn send<R: Request + Encodable>(&mut self, version: i16, request: R) {
+    pub async fn send<R: Request>(&mut self, version: i16, request: R) {
         let mut body = BytesMut::new();
         request.encode(&mut body, version).unwrap();
         self.correlation_id += 1;

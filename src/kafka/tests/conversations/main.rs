@@ -2,6 +2,14 @@
 //! connection, requests in, replies out. Each test says what a reference or an issue of another
 //! broker taught (see the names).
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test says what must be there"
+)]
+
 mod admin;
 mod conversation;
 mod fetching;
