@@ -3,7 +3,13 @@
 //!
 //! `SEED=n cargo test -p journal --features simulation --test simulation` replays one seed,
 //! `SEEDS=n` tries so many.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "test code")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "test code"
+)]
 
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
