@@ -67,7 +67,7 @@ impl Inner {
             if let Err(error) = self.check_in_range(reading.at) {
                 return found_or(reading, error);
             }
-            if reading.at >= ceiling {
+            if reading.at >= ceiling.min(self.log.borrow().log_end) {
                 return Ok(reading.found);
             }
             if self.read_tail(&mut reading) {
@@ -103,7 +103,7 @@ impl Inner {
         if log.tail.start().is_none_or(|start| start > reading.at) {
             return false;
         }
-        for batch in log.tail.from_offset(reading.at) {
+        for batch in log.tail.batches_from(reading.at) {
             if !reading.admits(batch.bytes.len(), batch.next_offset) {
                 break;
             }

@@ -46,7 +46,7 @@ impl Tail {
     }
 
     /// The batches from the one that contains `offset` on.
-    pub fn from_offset(&self, offset: Offset) -> impl Iterator<Item = &TailBatch> {
+    pub fn batches_from(&self, offset: Offset) -> impl Iterator<Item = &TailBatch> {
         let first = self.batches.partition_point(|batch| batch.next_offset <= offset);
         self.batches.range(first..)
     }
@@ -57,7 +57,7 @@ impl Tail {
         let mut parts = Vec::new();
         let mut size_bytes = 0;
         let mut next_offset = from;
-        for batch in self.from_offset(from) {
+        for batch in self.batches_from(from) {
             let too_much = !parts.is_empty() && size_bytes + batch.bytes.len() > bytes_max;
             if batch.next_offset > until || too_much {
                 break;
