@@ -29,6 +29,8 @@ pub struct PartitionModel {
     batches: Vec<Sent>,
     by_content: BTreeMap<Bytes, usize>,
     places: BTreeMap<i64, usize>,
+    /// How and when each place became known, for the message of a failure.
+    history: BTreeMap<i64, (&'static str, runtime::Instant)>,
     /// The highest high watermark that anybody was told.
     pub high_watermark: i64,
     /// The highest first offset that anybody was told.
@@ -121,11 +123,19 @@ impl PartitionModel {
         self.log_start = self.log_start.max(told_log_start);
     }
 
-    fn place(&mut self, id: usize, base_offset: i64, how: &str) {
-        if let Some(other) = self.places.insert(base_offset, id) {
-            assert_eq!(other, id, "offset {base_offset} held another batch before; now {how}");
+    fn place(&mut self, id: usize, base_offset: i64, how: &'static str) {
+        if let Some(other) = self.places.get(&base_offset).copied() {
+            let (Sent { order: old, .. }, Sent { order: new, .. }) =
+                (&self.batches[other], &self.batches[id]);
+            assert!(
+                other == id,
+                "offset {base_offset} held batch {other} {old:?} ({:?}); now batch {id} {new:?} is {how}",
+                self.history.get(&base_offset)
+            );
             return;
         }
+        self.places.insert(base_offset, id);
+        self.history.insert(base_offset, (how, runtime::now()));
         let sent = &mut self.batches[id];
         sent.places.push(base_offset);
         let places_max = if sent.order.is_some() { 1 } else { sent.attempts };

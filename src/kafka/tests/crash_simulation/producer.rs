@@ -40,6 +40,13 @@ struct Outgoing {
     bytes: Bytes,
 }
 
+impl Outgoing {
+    /// Partition and number: batches are numbered per partition.
+    fn name(&self) -> (usize, usize) {
+        (self.partition, self.id)
+    }
+}
+
 pub struct Producer {
     plan: ProducerPlan,
     model: Rc<RefCell<Model>>,
@@ -108,18 +115,20 @@ impl Producer {
         loop {
             // What is left from before goes first, in order.
             let mut resend: VecDeque<usize> = (0..self.unacknowledged.len()).collect();
-            let mut on_their_way: VecDeque<Vec<usize>> = VecDeque::new();
+            let mut on_their_way: VecDeque<Vec<(usize, usize)>> = VecDeque::new();
             let mut failed = false;
             loop {
                 while !failed && on_their_way.len() < self.plan.depth {
                     let Some(request) = self.next_request(&mut resend) else { break };
-                    let ids = request.iter().map(|index| self.unacknowledged[*index].id).collect();
+                    let ids = request.iter().map(|index| self.unacknowledged[*index].name());
+                    let ids = ids.collect();
                     let encoded = self.encode(&request);
                     on_their_way.push_back(ids);
                     client.send(&encoded, VERSION).await?;
                 }
                 let Some(ids) = on_their_way.pop_front() else { break };
                 let response = client.receive::<ProduceRequest>(VERSION).await?;
+                tracing::trace!(number = self.plan.number, ?ids, ?response, "answered");
                 let before = self.unacknowledged.len();
                 failed |= self.settle(&ids, &response, failed);
                 // Indexes behind what was settled move up.
@@ -216,13 +225,13 @@ impl Producer {
     }
 
     /// Takes in an answer. True when a batch must be sent again.
-    fn settle(&mut self, ids: &[usize], response: &ProduceResponse, failed_before: bool) -> bool {
+    fn settle(&mut self, ids: &[(usize, usize)], response: &ProduceResponse, failed_before: bool) -> bool {
         let mut failed = false;
         let answers = &response.responses[0].partition_responses;
         assert_eq!(answers.len(), ids.len(), "one answer for each partition");
         for answer in answers {
             let partition = answer.index as usize;
-            let is_answered = |out: &Outgoing| out.partition == partition && ids.contains(&out.id);
+            let is_answered = |out: &Outgoing| out.partition == partition && ids.contains(&out.name());
             let index = self.unacknowledged.iter().position(is_answered).expect("asked for");
             match answer.error_code {
                 0 => {

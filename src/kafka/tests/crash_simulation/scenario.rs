@@ -181,6 +181,7 @@ impl Run {
             CrashKind::Kill => self.summary.kills += 1,
             CrashKind::PowerCut => self.summary.power_cuts += 1,
         }
+        tracing::info!(?kind, at = ?runtime::now(), "crash");
         simulation::crash(kind);
     }
 
