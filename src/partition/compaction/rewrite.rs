@@ -100,9 +100,8 @@ impl Inner {
             }
         }
         let end = group.last().map_or(rewrite.segment.base_offset, |it| it.next_offset.get());
-        if let Some(header) = rewrite.dropped.take()
-            && rewrite.segment.next_offset.get() < end
-        {
+        if let Some(header) = rewrite.dropped.take() {
+            debug_assert_eq!(header.next_offset(), end);
             let batch = empty_like(&header).map_err(|error| self.unbuildable(&header, &error))?;
             rewrite.push(&header, batch).await?;
         }
@@ -141,7 +140,8 @@ impl Inner {
                 rewrite.push(&header, batch).await
             }
             Retained::Nothing => {
-                rewrite.changed |= count > 0;
+                // The last one may stay after all, but then without its records.
+                rewrite.changed |= count > 0 || rewrite.dropped.is_some();
                 rewrite.dropped = Some(header);
                 Ok(())
             }
@@ -190,6 +190,8 @@ impl Inner {
 
 impl Rewrite {
     async fn push(&mut self, header: &BatchHeader, batch: Bytes) -> Result<(), StorageError> {
+        // What was dropped before it was not the last: it is gone.
+        self.changed |= self.dropped.take().is_some();
         if header.attributes.has_delete_horizon() {
             let at = header.base_timestamp;
             let earliest = self.next_delete_horizon.map_or(at, |earliest| earliest.min(at));
