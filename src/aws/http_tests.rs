@@ -185,8 +185,10 @@ async fn connections_over_the_limit_wait_for_a_place() {
 
 #[tokio::test]
 async fn stopping_lets_a_request_finish_and_takes_no_more() {
-    let server = start(limits()).await;
+    let server = start(AwsLimits { head_timeout: Duration::from_secs(60), ..limits() }).await;
     let address = server.local_address();
+    // Open, and with nothing to say: not a reason to wait.
+    let _idle = TcpStream::connect(address).await.unwrap();
     let under_way = tokio::spawn(async move {
         let mut socket = TcpStream::connect(address).await.unwrap();
         let text = request("Parrot_1.Sleep", "", "{}");
@@ -196,7 +198,9 @@ async fn stopping_lets_a_request_finish_and_takes_no_more() {
         reply
     });
     sleep(Duration::from_millis(100)).await;
+    let began = Instant::now();
     server.stop().await;
+    assert!(began.elapsed() < Duration::from_secs(1), "it waited for the idle connection");
     assert!(under_way.await.unwrap().ends_with("slept"));
     assert!(TcpStream::connect(address).await.is_err());
 }

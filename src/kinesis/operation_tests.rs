@@ -223,6 +223,7 @@ fn split() -> Kinesis<FakeLog> {
 fn a_closed_shard_ends_with_its_children_and_its_records_stay_apart_from_theirs() {
     let kinesis = split();
     put(&kinesis, vec![record("a", "low"), record("b", "high")]);
+    kinesis.log.pass_time(5000);
     let start = iterator(&kinesis, FIRST, "TRIM_HORIZON", |_| {}).unwrap();
     let answer = read(&kinesis, &start, 100);
     assert_eq!(texts(&answer), ["old0", "old1"]);

@@ -112,11 +112,9 @@ impl Breaches {
                 }
                 self.check_length(&shown, path, name, text.chars().count(), *min, *max);
             }
-            (Rule::Choice(choices), Seen::Text(text)) => {
-                if !choices.contains(&text) {
-                    let must = format!("satisfy enum value set: [{}]", choices.join(", "));
-                    self.add(&quoted(text), path, name, &must);
-                }
+            (Rule::Choice(choices), Seen::Text(text)) if !choices.contains(&text) => {
+                let must = format!("satisfy enum value set: [{}]", choices.join(", "));
+                self.add(&quoted(text), path, name, &must);
             }
             (Rule::Number { min, max }, Seen::Number(number)) => {
                 let shown = format!("'{number}'");
