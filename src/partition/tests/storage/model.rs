@@ -289,7 +289,14 @@ fn run_once(acts: Vec<Act>, compact: bool, _seed: u64) {
 #[cfg(feature = "simulation")]
 fn run_once(acts: Vec<Act>, compact: bool, seed: u64) {
     let path = PathBuf::from("/data/topics/t/p");
-    runtime::simulation::Simulation::new(seed).run(live(acts, compact, path));
+    runtime::simulation::Simulation::new(seed).run(async move {
+        // The broker has made the directory of all topics when it first started.
+        runtime::fs::create_directory_all("/data/topics").await.unwrap();
+        for directory in ["/data", "/"] {
+            runtime::fs::sync_directory(directory).await.unwrap();
+        }
+        live(acts, compact, path).await;
+    });
 }
 
 const CASES: u32 = if cfg!(feature = "simulation") { 300 } else { 24 };
