@@ -337,6 +337,10 @@ mod tests {
         // 2^31-1 elements of at least one byte, and nothing behind the count.
         assert!(Reader::new(&[0x7f, 0xff, 0xff, 0xff]).array(false, 1).is_err());
         assert!(Reader::new(&[0xff, 0xff, 0xff, 0xff, 0x0f]).array(true, 1).is_err());
+        // Few enough elements for a request, but more than the bytes behind the count can hold.
+        assert!(Reader::new(&[0, 0, 0, 2, 9]).array(false, 1).is_err());
+        assert!(Reader::new(&[0, 0, 0, 2, 9, 9, 9]).array(false, 2).is_err());
+        assert_eq!(Reader::new(&[0, 0, 0, 2, 9, 9]).array(false, 1), Ok(2));
         // Enough bytes, but more elements than a request may have.
         let mut bytes = vec![0, 0x10, 0, 0];
         bytes.resize(4 + 0x10_0000, 0);

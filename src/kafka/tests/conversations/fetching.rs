@@ -142,6 +142,19 @@ fn a_waiting_fetch_is_woken_by_a_produce_of_another_connection() {
 }
 
 #[test]
+fn a_client_that_goes_takes_its_waiting_fetch_with_it() {
+    with_broker(&[], async |mut client| {
+        client.create_topic("t", 1, &[]).await;
+        let mut reader = client.another().await;
+        reader.send(11, fetch(&[(0, 0)]).with_min_bytes(1).with_max_wait_ms(600_000)).await;
+        runtime::sleep(Duration::from_millis(100)).await;
+        drop(reader);
+        // The door closes at once after this, as with every conversation.
+        runtime::sleep(Duration::from_secs(1)).await;
+    });
+}
+
+#[test]
 fn an_error_is_told_at_once_although_the_fetch_would_wait() {
     with_broker(&[], async |mut client| {
         client.create_topic("t", 1, &[]).await;

@@ -2,7 +2,8 @@
 
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::{
-    InitProducerIdRequest, ProduceRequest, TransactionalId,
+    CreateTopicsRequest, InitProducerIdRequest, ProduceRequest, TransactionalId,
+    create_topics_request::CreatableTopic,
     produce_request::{PartitionProduceData, TopicProduceData},
     produce_response::PartitionProduceResponse,
 };
@@ -190,6 +191,22 @@ fn many_requests_under_way_are_written_and_answered_in_order() {
 
 fn no_transactions() -> InitProducerIdRequest {
     InitProducerIdRequest::default().with_transactional_id(None)
+}
+
+#[test]
+fn a_produce_sent_behind_a_create_topics_finds_the_topic() {
+    with_broker(&[], async |mut client| {
+        let topic = CreatableTopic::default()
+            .with_name(topic_name("t"))
+            .with_num_partitions(1)
+            .with_replication_factor(1);
+        client.send(7, CreateTopicsRequest::default().with_topics(vec![topic])).await;
+        client.send(9, produce(-1, batch(1))).await;
+        let (_, created) = client.any_reply::<CreateTopicsRequest>(7).await;
+        assert_eq!(created.topics[0].error_code, 0);
+        let (_, produced) = client.any_reply::<ProduceRequest>(9).await;
+        assert_eq!(produced.responses[0].partition_responses[0].error_code, 0);
+    });
 }
 
 #[test]

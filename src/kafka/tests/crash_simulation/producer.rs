@@ -225,13 +225,19 @@ impl Producer {
     }
 
     /// Takes in an answer. True when a batch must be sent again.
-    fn settle(&mut self, ids: &[(usize, usize)], response: &ProduceResponse, failed_before: bool) -> bool {
+    fn settle(
+        &mut self,
+        ids: &[(usize, usize)],
+        response: &ProduceResponse,
+        failed_before: bool,
+    ) -> bool {
         let mut failed = false;
         let answers = &response.responses[0].partition_responses;
         assert_eq!(answers.len(), ids.len(), "one answer for each partition");
         for answer in answers {
             let partition = answer.index as usize;
-            let is_answered = |out: &Outgoing| out.partition == partition && ids.contains(&out.name());
+            let is_answered =
+                |out: &Outgoing| out.partition == partition && ids.contains(&out.name());
             let index = self.unacknowledged.iter().position(is_answered).expect("asked for");
             match answer.error_code {
                 0 => {

@@ -254,7 +254,7 @@ impl Run {
                 topic: topics[self.random.index(topics.len())],
                 idempotent: self.random.chance(2, 3),
                 depth: self.random.between(1, 5) as usize,
-                value_bytes_max: self.random.choose([50, 1_000, 8_000, 60_000]),
+                value_bytes_max: self.random.choose([50, 1_000, 8_000, 40_000]),
                 pause_max: Duration::from_micros(self.random.choose([3_000, 20_000, 100_000])),
                 compression: self.random.choose([
                     Compression::None,

@@ -198,7 +198,13 @@ pub async fn consume(
                     };
                     assert!(in_order, "asked for {position}, got a batch at {}", found.base_offset);
                     expected = Some(found.next_offset);
-                    tracing::trace!(name, partition, found.base_offset, fetched.high_watermark, "seen");
+                    tracing::trace!(
+                        name,
+                        partition,
+                        found.base_offset,
+                        fetched.high_watermark,
+                        "seen"
+                    );
                     known.see(found, fetched.high_watermark);
                 }
                 position = expected.unwrap_or(position);
