@@ -53,6 +53,12 @@ impl JournalConfig {
         frame.min(u32::MAX as usize).saturating_sub(FRAME_HEADER_BYTES + RECORD_HEADER_BYTES)
     }
 
+    /// How large a frame of several commands grows: one that fits no file could never be written.
+    pub(crate) fn gathered_bytes_max(&self) -> usize {
+        let file = file_capacity_bytes(self.file_size_bytes);
+        self.frame_bytes_max.min(usize::try_from(file).unwrap_or(usize::MAX))
+    }
+
     pub(crate) fn check(&self) -> Result<(), JournalError> {
         let block = BLOCK_BYTES as u64;
         if !self.file_size_bytes.is_multiple_of(block)

@@ -103,7 +103,7 @@ impl State {
         let Recovered { kept, idle, ready, last, next_number, replayed_bytes } = recovered;
         let marks = VecDeque::from([(config.replay_from, 0)]);
         State {
-            gather: Gather::new(last.next(), config.frame_bytes_max),
+            gather: Gather::new(last.next(), config.gathered_bytes_max()),
             active: None,
             live: kept
                 .into_iter()

@@ -122,7 +122,21 @@ async fn lives(seed: u64, sabotage: Option<Sabotage>) {
         assert!(life.await.is_err());
     }
     let last = Rc::clone(&memory);
-    let opened = simulation::start_process("last", async move { open(&last).await.close().await });
+    let opened = simulation::start_process("last", async move {
+        let journal = open(&last).await;
+        // More at once than a file holds: it must go out all the same.
+        let command = [7; 30_000];
+        let mut index = last.next_index();
+        let mut position = JournalPosition::NONE;
+        for _ in 0..20 {
+            let appended = journal.append(LaneId(1), Term(0), index, &[&command]);
+            position = appended.expect("small enough");
+            index = index.next();
+        }
+        let durable = journal.wait_durable(position);
+        let in_time = runtime::timeout(Duration::from_secs(60), durable).await;
+        assert!(in_time.is_ok(), "what is appended must become durable");
+    });
     opened.await.expect("nobody crashes this one");
 }
 
