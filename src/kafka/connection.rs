@@ -5,14 +5,14 @@
 //! number of slots: a produce request takes one, so several may be under way; any other takes all,
 //! so it starts when everything before it is answered, as Kafka works off one request at a time.
 
-use std::{cell::Cell, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
+use std::{cell::Cell, rc::Rc, sync::Arc, time::Duration};
 
 use broker::Broker;
 use bytes::BytesMut;
 use futures_util::future::{Either, select};
 use runtime::{
     Instant,
-    net::{Stream, WriteHalf},
+    net::{SocketAddr, Stream, WriteHalf},
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
 };
 

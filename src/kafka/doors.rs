@@ -1,12 +1,13 @@
 //! The Kafka doors of all cores together, opened and closed from anywhere: the program's tokio
 //! runtime, or a simulation's main task.
 
-use std::{io, net::SocketAddr};
+use std::io;
 
 use broker::{Broker, BrokerHandle};
 use model::CoreId;
 use runtime::{
     CoreStopped,
+    net::SocketAddr,
     sync::{oneshot, watch},
 };
 use thiserror::Error;

@@ -1,11 +1,11 @@
 //! The listener of one core, and its end.
 
-use std::{cell::Cell, io, net::SocketAddr, rc::Rc, time::Duration};
+use std::{cell::Cell, io, rc::Rc, time::Duration};
 
 use broker::Broker;
 use futures_util::future::{Either, select};
 use runtime::{
-    net::{Listener, Stream},
+    net::{Listener, SocketAddr, Stream},
     sync::{Notify, watch},
 };
 

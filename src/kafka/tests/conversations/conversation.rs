@@ -1,6 +1,8 @@
 //! A broker to talk to, and a client that talks.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
+
+use runtime::net::SocketAddr;
 
 use broker::{BrokerSettings, RunningBroker};
 use bytes::{BufMut, Bytes, BytesMut};

@@ -1,7 +1,7 @@
 //! A Kafka client small enough to trust: one connection, requests in order, Kafka's real bytes.
 
+use runtime::net::SocketAddr;
 use std::io;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
