@@ -1,11 +1,15 @@
 //! The life of a broker process: check the host, recover, open the doors, wait for a signal, and
 //! take everything down in the opposite order.
 
-use std::{io, path::Path};
+use std::{
+    io,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use aws::{AwsConfig, AwsLimits, AwsServer};
 use broker::{BrokerHandle, BrokerSettings, RunningBroker, StorageSettings};
-use kafka::{Doors, KafkaConfig};
+use kafka::{Doors, KafkaConfig, OpenError};
 use model::CoreId;
 use state::configs::{ConfigError, validate_static};
 use thiserror::Error;
@@ -20,6 +24,10 @@ const AWS_ACCOUNT_ID: &str = "000000000000";
 const AWS_MEMORY_DIVISOR: u64 = 8;
 /// … but at most this, in bytes.
 const AWS_MEMORY_BYTES_MAX: u64 = 256 << 20;
+/// How long the sockets of a broker that was killed just now are waited for.
+const PREDECESSOR_LINGERS_MAX: Duration = Duration::from_secs(2);
+/// How often they are looked at.
+const PREDECESSOR_PAUSE: Duration = Duration::from_millis(5);
 
 /// Why a broker process ended otherwise than by a signal.
 #[derive(Debug, Error)]
@@ -43,7 +51,7 @@ pub enum ServeError {
     Broker(#[from] broker::StartError),
     /// The Kafka door stays shut.
     #[error(transparent)]
-    Kafka(#[from] kafka::OpenError),
+    Kafka(#[from] OpenError),
     /// The AWS door stays shut.
     #[error(transparent)]
     Aws(#[from] aws::ServeError),
@@ -130,7 +138,7 @@ impl Process {
             "recovered"
         );
 
-        let kafka = match Doors::open(broker.handle(), kafka_config).await {
+        let kafka = match open_kafka(broker.handle(), kafka_config).await {
             Ok(kafka) => kafka,
             Err(error) => return stop_after(broker, error.into()).await,
         };
@@ -176,6 +184,23 @@ fn settings(configuration: Configuration, aws_memory_bytes: u64) -> BrokerSettin
         advertised_port: configuration.advertised.port,
         configs: configuration.configs,
         storage: StorageSettings::default(),
+    }
+}
+
+/// Every core binds the address for itself, so the kernel would let another process share it: that
+/// nobody else has it is to be asked before. A killed predecessor's listeners outlive it for a
+/// moment, while the kernel takes down its io_uring; that is waited for.
+async fn open_kafka(broker: &BrokerHandle, config: KafkaConfig) -> Result<Doors, OpenError> {
+    let address = config.listen;
+    let deadline = Instant::now() + PREDECESSOR_LINGERS_MAX;
+    loop {
+        match runtime::check_address_unused(address) {
+            Ok(()) => return Doors::open(broker, config).await,
+            Err(error) if Instant::now() > deadline => {
+                return Err(OpenError::Listen { address, error });
+            }
+            Err(_) => tokio::time::sleep(PREDECESSOR_PAUSE).await,
+        }
     }
 }
 
