@@ -165,7 +165,9 @@ impl Inner {
                 };
                 index.note(entry, header.size_bytes(), interval_bytes);
             }
-            max_timestamp = max_timestamp.max(header.max_timestamp);
+            if header.record_count > 0 {
+                max_timestamp = max_timestamp.max(header.max_timestamp);
+            }
             cursor.skip(&header);
         }
         Ok(())

@@ -148,7 +148,8 @@ impl Inner {
                     let header = self.header_of(batch)?;
                     at = header.next_offset();
                     let max = header.max_timestamp;
-                    if best.is_none_or(|(timestamp, _)| max > timestamp) {
+                    let has_records = header.record_count > 0;
+                    if has_records && best.is_none_or(|(timestamp, _)| max > timestamp) {
                         best = Some((max, header.base_offset));
                     }
                 }

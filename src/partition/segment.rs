@@ -188,7 +188,9 @@ impl Segment {
         if let Some(index) = self.index.borrow_mut().as_mut() {
             index.note(entry, size_bytes, index_interval_bytes);
         }
-        if header.max_timestamp > self.max_timestamp.get() {
+        // What compaction emptied still says when it was: no record has that time any more.
+        let has_records = header.record_count > 0;
+        if has_records && header.max_timestamp > self.max_timestamp.get() {
             self.max_timestamp.set(header.max_timestamp);
             self.offset_of_max_timestamp.set(header.base_offset);
         }

@@ -103,7 +103,8 @@ impl Inner {
         if let Some(header) = rewrite.dropped.take() {
             debug_assert_eq!(header.next_offset(), end);
             let batch = empty_like(&header).map_err(|error| self.unbuildable(&header, &error))?;
-            rewrite.push(&header, batch).await?;
+            let emptied = self.header_of(&batch)?;
+            rewrite.push(&emptied, batch).await?;
         }
         rewrite.write().await?;
         rewrite.segment.sealed.set(true);
