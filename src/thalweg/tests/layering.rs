@@ -2,7 +2,6 @@
 //! it, each outside library stays in the room that owns it, and what the simulator must control
 //! is reached through `runtime` alone.
 
-#![expect(clippy::unwrap_used, reason = "a test's own steps must succeed")]
 #![expect(
     clippy::unwrap_used,
     reason = "a test over the project's own files: what is not as expected fails it"
