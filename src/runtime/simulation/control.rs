@@ -102,7 +102,8 @@ impl Machine {
         self.disk(|disk| disk.faults.clear());
     }
 
-    /// Breaks a promise of the disk from now on, for paths that contain `path_part`.
+    /// Breaks a promise of the disk from now on, for paths that contain `path_part`; with `$` at its
+    /// end, for paths that end with it.
     pub fn sabotage(self, sabotage: Sabotage, path_part: &str) {
         self.disk(|disk| disk.faults.sabotage(sabotage, path_part));
     }

@@ -89,7 +89,11 @@ impl Faults {
 
     pub fn is_sabotaged(&self, sabotage: Sabotage, path: &Path) -> bool {
         let path = path.to_string_lossy();
-        self.sabotaged.iter().any(|(kind, part)| *kind == sabotage && path.contains(part.as_str()))
+        let is_meant = |part: &str| match part.strip_suffix('$') {
+            Some(end) => path.ends_with(end),
+            None => path.contains(part),
+        };
+        self.sabotaged.iter().any(|(kind, part)| *kind == sabotage && is_meant(part))
     }
 }
 

@@ -109,23 +109,33 @@ fn segments_that_are_not_synced_are_noticed() {
 }
 
 #[test]
+fn an_identity_that_is_not_synced_is_noticed() {
+    must_be_noticed(sabotaged(Sabotage::SkipFileSync, "meta.json.new$"));
+}
+
+#[test]
 fn checkpoints_that_are_not_synced_are_noticed() {
     must_be_noticed(sabotaged(Sabotage::SkipFileSync, "state"));
 }
 
+/// Each directory whose entries somebody makes durable.
 #[test]
-fn directories_of_topics_that_are_not_synced_are_noticed() {
-    must_be_noticed(sabotaged(Sabotage::SkipDirectorySync, "topics"));
-}
-
-#[test]
-fn directories_of_checkpoints_that_are_not_synced_are_noticed() {
-    must_be_noticed(sabotaged(Sabotage::SkipDirectorySync, "state"));
-}
-
-#[test]
-fn directories_of_journals_that_are_not_synced_are_noticed() {
-    must_be_noticed(sabotaged(Sabotage::SkipDirectorySync, "journal"));
+fn every_directory_sync_is_noticed_when_it_is_missing() {
+    let directories = [
+        "/data$",
+        "/data/journal$",
+        "/data/journal/1$",
+        "/core-0$",
+        "/data/state$",
+        "/data/state/1$",
+        "/data/topics$",
+        "/data/topics/lasting$",
+        // The folders of its partitions.
+        "/data/topics/lasting/",
+    ];
+    for directory in directories {
+        must_be_noticed(sabotaged(Sabotage::SkipDirectorySync, directory));
+    }
 }
 
 #[test]

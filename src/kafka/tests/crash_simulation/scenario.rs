@@ -76,6 +76,8 @@ pub async fn scenario(seed: u64, options: Options) -> Summary {
     }
     let settings = settings(&random);
     let mut run = Run { random, settings, summary: Summary::default(), model: Rc::default() };
+    // A first start may be cut short as well.
+    run.cut_starts_short().await;
     run.start().await;
     let stop = Rc::new(Cell::new(false));
     let no_stop = Cell::new(false);
@@ -185,15 +187,19 @@ impl Run {
         simulation::crash(kind);
     }
 
-    /// Brings the broker back, sometimes with more crashes while it recovers, and audits.
-    async fn restart(&mut self) {
-        heal();
+    async fn cut_starts_short(&mut self) {
         while self.random.chance(1, 4) {
             let short = Duration::from_micros(self.random.between(10, 20_000));
-            // What comes of this start does not matter: it is cut short.
+            // What comes of this start does not matter.
             let _ = runtime::timeout(short, self.try_start()).await;
             self.crash();
         }
+    }
+
+    /// Brings the broker back, sometimes with more crashes while it recovers, and audits.
+    async fn restart(&mut self) {
+        heal();
+        self.cut_starts_short().await;
         if self.random.chance(1, 8) {
             self.settings.cores = self.random.between(1, 3) as usize;
         }
