@@ -89,7 +89,7 @@ impl Inner {
             return;
         }
         // The topic's directory may be new as well, and is a name in the one above.
-        let levels = if self.directory_made.replace(false) { 3 } else { 1 };
+        let levels = if self.directory_unsynced.replace(false) { 3 } else { 1 };
         let directories = self.directory.ancestors().take(levels);
         for directory in directories.filter(|path| *path != Path::new("")) {
             if self.gone.get() {

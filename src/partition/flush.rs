@@ -96,6 +96,9 @@ impl Inner {
             .await
             .map_err(StorageError::io("look for", directory))?;
         if exists {
+            // No checkpoint has made the directory durable: who made it may have been killed
+            // before the sync.
+            self.directory_unsynced.set(!self.knows_files());
             self.remove_unknown_files().await?;
             self.cut_open_segment().await?;
         } else if self.knows_files() {
@@ -104,7 +107,7 @@ impl Inner {
             runtime::fs::create_directory_all(directory)
                 .await
                 .map_err(StorageError::io("make", directory))?;
-            self.directory_made.set(true);
+            self.directory_unsynced.set(true);
             self.names_changed.set(true);
         }
         self.prepared.set(true);

@@ -43,8 +43,8 @@ pub(crate) struct Inner {
     pub compaction_turn: Semaphore,
     /// The directory is there, and nothing in it but what the snapshot knows.
     pub prepared: Cell<bool>,
-    /// The directory itself is new: its name must be made durable, too.
-    pub directory_made: Cell<bool>,
+    /// No sync has covered the name of the directory itself yet.
+    pub directory_unsynced: Cell<bool>,
     /// Names changed in the directory since it was last synced.
     pub names_changed: Cell<bool>,
 }
@@ -155,7 +155,7 @@ impl Partition {
             files_turn: Semaphore::new(1),
             compaction_turn: Semaphore::new(1),
             prepared: Cell::new(false),
-            directory_made: Cell::new(false),
+            directory_unsynced: Cell::new(false),
             names_changed: Cell::new(false),
         });
         shared.register(key, &inner);

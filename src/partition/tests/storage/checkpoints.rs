@@ -162,3 +162,38 @@ fn a_snapshot_that_cannot_be_right_is_refused() {
         }
     });
 }
+
+/// Given a process that was killed after it made the partition's directory and before any sync,
+/// when the next process makes a checkpoint and the power fails, then the directory is there.
+#[cfg(feature = "simulation")]
+#[test]
+fn a_directory_made_by_a_killed_process_is_synced_by_the_next() {
+    use runtime::simulation::{CrashKind, crash};
+    run(async |path| {
+        // Who makes the data directory makes this much durable.
+        runtime::fs::create_directory_all("/data/topics").await.unwrap();
+        for directory in ["/", "/data"] {
+            runtime::fs::sync_directory(directory).await.unwrap();
+        }
+        let killed = empty(&storage(), &path, small_segments()).await;
+        fill(&killed, 3);
+        let never = killed.snapshot();
+        let flushing = killed.clone();
+        let flush =
+            runtime::spawn_joinable("flush", async move { flushing.flush_to(&never).await });
+        while !runtime::fs::exists(&path).await.unwrap() {
+            runtime::yield_now().await;
+        }
+        drop(flush);
+        killed.close();
+        crash(CrashKind::Kill);
+
+        let partition = empty(&storage(), &path, small_segments()).await;
+        let batches = fill(&partition, 3);
+        let snapshot = checkpoint(&partition).await;
+        partition.close();
+        crash(CrashKind::PowerCut);
+        let partition = reopen(&forgetful_storage(), &path, small_segments(), &snapshot).await;
+        assert_eq!(read_all(&partition, Offset(0), 700).await, batches);
+    });
+}
