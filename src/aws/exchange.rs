@@ -39,11 +39,18 @@ impl<S: Service> Door<S> {
         request: Request<Incoming>,
     ) -> Result<Response<Full<Bytes>>, Infallible> {
         let request_id = Uuid::new_v4().to_string();
-        let mut response = if request.method() == Method::POST {
-            self.operation(request).await.unwrap_or_else(|fault| {
-                tracing::debug!(%request_id, ?fault, "request refused");
-                faulty(&fault)
-            })
+        let (head, mut body) = request.into_parts();
+        let mut response = if head.method == Method::POST {
+            match self.operation(&head.headers, &mut body).await {
+                Ok(response) => response,
+                Err(fault) => {
+                    tracing::debug!(%request_id, ?fault, "request refused");
+                    // Who is still sending would not see an answer on a connection that closes.
+                    let patience = self.config.limits.body_timeout;
+                    request_body::discard(&head.headers, &mut body, patience).await;
+                    faulty(&fault)
+                }
+            }
         } else {
             plain(StatusCode::FORBIDDEN, "application/xml", NO_OPERATION.into())
         };
@@ -53,14 +60,17 @@ impl<S: Service> Door<S> {
         Ok(response)
     }
 
-    async fn operation(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Fault> {
-        let (head, body) = request.into_parts();
-        let operation = operation::<S>(&head.headers)?;
-        check_content(&head.headers)?;
+    async fn operation(
+        &self,
+        headers: &HeaderMap,
+        body: &mut Incoming,
+    ) -> Result<Response<Full<Bytes>>, Fault> {
+        let operation = operation::<S>(headers)?;
+        check_content(headers)?;
         let weight = self.service.weight(operation);
         let patience = self.config.limits.body_timeout;
         let (body, share) = request_body::read(body, weight, &self.memory, patience).await?;
-        let answer = self.service.call(operation, self.caller(&head.headers), body).await?;
+        let answer = self.service.call(operation, self.caller(headers), body).await?;
         Ok(plain(StatusCode::OK, JSON, share.hold(answer)))
     }
 

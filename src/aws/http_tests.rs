@@ -136,6 +136,25 @@ async fn a_chunked_body_is_bounded_as_it_arrives() {
 }
 
 #[tokio::test]
+async fn who_sends_all_before_reading_gets_the_refusal() {
+    let server = start(AwsLimits { body_timeout: Duration::from_secs(30), ..limits() }).await;
+    // More than the sockets' buffers hold.
+    let long = "x".repeat(16 << 20);
+    for (text, status) in [
+        (request("Parrot_1.Echo", "", &long), 413),
+        (request("Other_1.Echo", "", &long), 400),
+        (request("Parrot_1.Echo", "Content-Encoding: gzip\r\n", &long), 415),
+    ] {
+        let reply = exchange(&server, &text).await;
+        assert!(reply.starts_with(&format!("HTTP/1.1 {status} ")), "{status}: {reply}");
+    }
+    // Who asks first is not made to send.
+    let asking = request("Parrot_1.Echo", "Expect: 100-continue\r\n", &long);
+    let head = asking.split_inclusive("\r\n\r\n").next().unwrap();
+    assert!(exchange(&server, head).await.starts_with("HTTP/1.1 413 "));
+}
+
+#[tokio::test]
 async fn slow_heads_and_bodies_are_not_waited_for() {
     let server = start(limits()).await;
     let began = Instant::now();

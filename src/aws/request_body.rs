@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
-use hyper::body::{Body, Incoming};
+use hyper::{
+    HeaderMap,
+    body::{Body, Incoming},
+    header::EXPECT,
+};
 use tokio::time::timeout;
 
 use crate::{
@@ -15,11 +19,14 @@ use crate::{
 
 /// A body is in memory up to this many times at once: as it came, decoded, and as batches.
 const COPIES: usize = 3;
+/// So much of a refused body is taken in, and dropped as it comes, before the connection is closed
+/// over the rest.
+const DISCARDED_BYTES_MAX: usize = 64 << 20;
 
 /// The body and the memory that it, and the answer after it, may take. The whole of it arrives
 /// within `patience`, and memory for it comes free within as long.
 pub(crate) async fn read(
-    body: Incoming,
+    body: &mut Incoming,
     weight: Weight,
     memory: &Memory,
     patience: Duration,
@@ -38,7 +45,7 @@ pub(crate) async fn read(
     Ok((collected.map_err(|_| Fault::slow_body())??, share))
 }
 
-async fn collect(mut body: Incoming, bytes_max: usize) -> Result<Bytes, Fault> {
+async fn collect(body: &mut Incoming, bytes_max: usize) -> Result<Bytes, Fault> {
     let mut whole = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| Fault::broken_body())?;
@@ -49,4 +56,25 @@ async fn collect(mut body: Incoming, bytes_max: usize) -> Result<Bytes, Fault> {
         whole.extend_from_slice(&part);
     }
     Ok(whole.freeze())
+}
+
+/// Takes in what is left of a refused request's body, keeping nothing, so that a client that sends
+/// all before it reads gets the answer. One that asked whether to send (`Expect: 100-continue`) has
+/// not begun and need not.
+pub(crate) async fn discard(headers: &HeaderMap, body: &mut Incoming, patience: Duration) {
+    if headers.contains_key(EXPECT) {
+        return;
+    }
+    let discarded = async {
+        let mut left = DISCARDED_BYTES_MAX;
+        while let Some(Ok(frame)) = body.frame().await {
+            let bytes = frame.data_ref().map_or(0, Bytes::len);
+            if bytes > left {
+                return;
+            }
+            left -= bytes;
+        }
+    };
+    // Too slow or too much: the connection closes, and that is the answer.
+    let _ = timeout(patience, discarded).await;
 }
