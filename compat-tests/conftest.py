@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from harness import small_disk
 from harness.broker import Broker
 
 
@@ -33,9 +34,9 @@ def own_broker(tmp_path):
         pytest.skip("needs to start and stop the broker itself")
     brokers = []
 
-    def make(*arguments, data_dir=None):
+    def make(*arguments, data_dir=None, prefix=()):
         log = tmp_path / f"broker-{len(brokers)}.log"
-        brokers.append(Broker(data_dir or tmp_path / "data", *arguments, log=log))
+        brokers.append(Broker(data_dir or tmp_path / "data", *arguments, log=log, prefix=prefix))
         return brokers[-1]
 
     yield make
@@ -54,3 +55,9 @@ def pytest_configure():
     # A broker that was running before the tests is somebody else's.
     if "THALWEG_KAFKA" in os.environ:
         os.environ["THALWEG_KAFKA_IS_FOREIGN"] = "1"
+
+
+def pytest_terminal_summary(terminalreporter):
+    # What a full disk was shown on depends on the machine: not to be left in the dark.
+    for kind in sorted(small_disk.USED):
+        terminalreporter.write_line(f"a full disk was: {kind}")

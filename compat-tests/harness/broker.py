@@ -26,8 +26,10 @@ def free_port():
 class Broker:
     """Started on free loopback ports; the ports stay the same over restarts."""
 
-    def __init__(self, data_dir, *arguments, log=None):
+    def __init__(self, data_dir, *arguments, log=None, prefix=()):
         self.data_dir = Path(data_dir)
+        # A command that starts the command, to run it in another place.
+        self.prefix = prefix
         self.arguments = arguments
         self.kafka = f"127.0.0.1:{free_port()}"
         self.aws = f"127.0.0.1:{free_port()}"
@@ -40,6 +42,7 @@ class Broker:
 
     def command(self):
         return [
+            *self.prefix,
             binary(),
             "serve",
             f"--data-dir={self.data_dir}",
