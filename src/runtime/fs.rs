@@ -1,6 +1,6 @@
 //! Files and directories, awaited without blocking the core.
 //!
-//! [`File`] goes through the page cache. [`JournalFile`] goes past it and is durable when it says so. A full
+//! [`File`] is read through the page cache, and large writes to it go past it. [`JournalFile`] goes past it and is durable when it says so. A full
 //! disk is always [`std::io::ErrorKind::StorageFull`], whatever file system reported it.
 
 pub use crate::aligned_buffer::{AlignedBuffer, BLOCK_BYTES};

@@ -5,7 +5,7 @@ use std::{
     fs, io,
     mem::ManuallyDrop,
     os::fd::{AsRawFd, IntoRawFd},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use bytes::Bytes;
@@ -25,11 +25,23 @@ const PARTS_MAX: usize = 1024;
 #[derive(Debug)]
 pub(super) struct FileHandle {
     file: ManuallyDrop<fs::File>,
+    /// The same file past the page cache, once a large write has asked for it; `None` inside if it cannot be
+    /// had. For [`super::large_write`].
+    pub(super) direct: OnceLock<Option<Arc<FileHandle>>>,
+}
+
+/// When a write is durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Durability {
+    /// When it is done (RWF_DSYNC).
+    AtOnce,
+    /// After [`sync_data`].
+    AfterSync,
 }
 
 impl FileHandle {
     pub(super) fn new(file: fs::File) -> Arc<FileHandle> {
-        Arc::new(FileHandle { file: ManuallyDrop::new(file) })
+        Arc::new(FileHandle { file: ManuallyDrop::new(file), direct: OnceLock::new() })
     }
 
     pub(super) fn file(&self) -> &fs::File {
@@ -58,6 +70,7 @@ pub(super) async fn close(handle: Arc<FileHandle>) -> io::Result<()> {
         return Ok(());
     };
     let mut handle = ManuallyDrop::new(handle);
+    drop(handle.direct.take());
     // SAFETY: taken once, here; the handle, whose `drop` would take it again, is never dropped.
     let file = unsafe { ManuallyDrop::take(&mut handle.file) };
     blocking::run("close", move || {
@@ -256,16 +269,18 @@ fn remove_written(parts: &mut Vec<Bytes>, count: usize) {
     }
 }
 
-/// Writes whole blocks from aligned memory at `position`; durable when it returns Ok (RWF_DSYNC).
-pub(super) async fn write_blocks_durably(
+/// Writes whole blocks from aligned memory at `position`, to a file that is open for direct access.
+pub(super) async fn write_blocks(
     handle: &Arc<FileHandle>,
     position: u64,
     buffer: AlignedBuffer,
+    durability: Durability,
 ) -> (io::Result<()>, AlignedBuffer) {
     let mut buffer = buffer;
     let mut written = 0;
     while written < buffer.len() {
-        let (result, returned) = write_blocks_once(handle, position, buffer, written).await;
+        let (result, returned) =
+            write_blocks_once(handle, position, buffer, written, durability).await;
         buffer = returned;
         match result {
             Ok(count) if count > 0 && count.is_multiple_of(BLOCK_BYTES) => written += count,
@@ -283,6 +298,7 @@ async fn write_blocks_once(
     position: u64,
     buffer: AlignedBuffer,
     written: usize,
+    durability: Durability,
 ) -> (io::Result<usize>, AlignedBuffer) {
     let rest = buffer.as_slice().get(written..).unwrap_or_default();
     let (disk, len) = match (disk_ring::current(), length(rest.len().min(OPERATION_BYTES_MAX))) {
@@ -291,7 +307,10 @@ async fn write_blocks_once(
     };
     let entry = opcode::Write::new(handle.descriptor(), rest.as_ptr(), len)
         .offset(position + written as u64)
-        .rw_flags(libc::RWF_DSYNC)
+        .rw_flags(match durability {
+            Durability::AtOnce => libc::RWF_DSYNC,
+            Durability::AfterSync => 0,
+        })
         .build();
     // SAFETY: the kernel only reads; the memory is the buffer's, on the heap, and held, as is the
     // descriptor's `handle`.

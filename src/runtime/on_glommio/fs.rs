@@ -1,4 +1,4 @@
-//! Files through the page cache, and directories.
+//! Files through the page cache (but for large writes), and directories.
 #![expect(unsafe_code, reason = "statvfs has no safe wrapper in libc")]
 
 use std::{
@@ -16,11 +16,13 @@ use bytes::Bytes;
 use super::{
     blocking,
     file_handle::{self, FileHandle},
+    large_write,
 };
 use crate::fs::{DirectoryEntry, OpenOptions};
 
-/// A file that is read and written through the page cache. Clones are the same open file. To be used on the
-/// cores; any number of operations may be under way.
+/// A file that is read through the page cache, and written through it but for the bulk of large writes. Clones
+/// are the same open file. To be used on the cores; any number of operations may be under way, if no two of them
+/// touch the same bytes and one of these writes.
 #[derive(Clone, Debug)]
 pub struct File {
     handle: Arc<FileHandle>,
@@ -54,7 +56,7 @@ impl File {
     /// Writes `parts` one behind the other at `position`. After an error, or if the future is dropped, an
     /// unknown part has been or will be written.
     pub async fn write_at(&self, position: u64, parts: &[Bytes]) -> io::Result<()> {
-        file_handle::write(&self.handle, position, parts).await.map_err(storage_full)
+        large_write::write(&self.handle, position, parts).await.map_err(storage_full)
     }
 
     /// Returns when everything written before is durable, and the length too (fdatasync). After an error

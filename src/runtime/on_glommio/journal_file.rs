@@ -17,7 +17,7 @@ use bytes::Bytes;
 
 use super::{
     blocking,
-    file_handle::{self, FileHandle},
+    file_handle::{self, Durability, FileHandle},
     fs::{parent, storage_full, sync_directory_here},
 };
 use crate::fs::{AlignedBuffer, BLOCK_BYTES};
@@ -86,7 +86,7 @@ impl JournalFile {
             return (Err(error), buffer);
         }
         let (result, buffer) =
-            file_handle::write_blocks_durably(&self.handle, position, buffer).await;
+            file_handle::write_blocks(&self.handle, position, buffer, Durability::AtOnce).await;
         (result.map_err(storage_full), buffer)
     }
 

@@ -12,6 +12,7 @@ mod executor;
 mod file_handle;
 pub(crate) mod fs;
 pub(crate) mod journal_file;
+mod large_write;
 #[cfg(test)]
 mod lost_wake_ups;
 mod mailbox;
