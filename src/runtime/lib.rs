@@ -45,6 +45,7 @@ mod call;
 pub mod cores;
 pub mod fs;
 mod host;
+mod memory;
 pub mod net;
 mod time;
 
@@ -56,6 +57,7 @@ pub use backend::tasks::{
 pub use call::{Call, CoreStopped};
 pub use cores::{CoresConfig, StartError, StopError};
 pub use host::{HostError, HostWarning, check_address_unused, check_host};
+pub use memory::keep_freed_memory;
 pub use time::{Elapsed, Instant, timeout};
 
 /// Waiting for one another, within a core or across threads. They are tokio's, which need no tokio runtime.

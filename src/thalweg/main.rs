@@ -27,6 +27,7 @@ use crate::{
 };
 
 fn main() -> ExitCode {
+    runtime::keep_freed_memory();
     let Arguments { command } = Arguments::parse_from(with_default_command(std::env::args_os()));
     let Command::Serve(arguments) = command;
     let outcome: Result<(), Box<dyn Error>> =
