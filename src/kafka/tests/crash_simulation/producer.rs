@@ -37,6 +37,8 @@ pub struct ProducerPlan {
 struct Outgoing {
     id: usize,
     partition: usize,
+    /// How many batches this producer made for the partition before.
+    number: usize,
     bytes: Bytes,
 }
 
@@ -55,6 +57,8 @@ pub struct Producer {
     producer_id: i64,
     next_sequence: BTreeMap<usize, i32>,
     next_order: u64,
+    /// Batches made so far, per partition.
+    made: BTreeMap<usize, usize>,
     unacknowledged: VecDeque<Outgoing>,
     /// Partitions on which this producer was acknowledged at least once: only there may more than
     /// one batch be on its way.
@@ -74,6 +78,7 @@ impl Producer {
             producer_id: -1,
             next_sequence: BTreeMap::new(),
             next_order: 0,
+            made: BTreeMap::new(),
             unacknowledged: VecDeque::new(),
             known: BTreeMap::new(),
         }
@@ -165,8 +170,7 @@ impl Producer {
             let first = runtime::random_u64() as usize % partitions;
             let count = 1 + runtime::random_u64() as usize % partitions;
             for partition in (0..count).map(|step| (first + step) % partitions) {
-                let waiting =
-                    self.unacknowledged.iter().filter(|out| out.partition == partition).count();
+                let waiting = self.waiting(partition);
                 let may_overlap = self.known.contains_key(&partition);
                 if waiting == 0 || (may_overlap && waiting < 5) {
                     request.push(self.make_batch(partition));
@@ -174,6 +178,14 @@ impl Producer {
             }
         }
         (!request.is_empty()).then_some(request)
+    }
+
+    /// Batches from the oldest that is not acknowledged on. Those behind it count even if they are
+    /// acknowledged: a producer never gets further ahead than the broker's window.
+    fn waiting(&self, partition: usize) -> usize {
+        let oldest = self.unacknowledged.iter().find(|out| out.partition == partition);
+        let made = self.made.get(&partition).copied().unwrap_or(0);
+        oldest.map_or(0, |oldest| made - oldest.number)
     }
 
     fn make_batch(&mut self, partition: usize) -> usize {
@@ -200,7 +212,9 @@ impl Producer {
         let mut model = self.model.borrow_mut();
         let id =
             model.partition(self.plan.topic, partition).add(&bytes, records as i64, known_order);
-        self.unacknowledged.push_back(Outgoing { id, partition, bytes });
+        let made = self.made.entry(partition).or_insert(0);
+        self.unacknowledged.push_back(Outgoing { id, partition, number: *made, bytes });
+        *made += 1;
         self.unacknowledged.len() - 1
     }
 

@@ -65,6 +65,8 @@ struct Run {
     settings: BrokerSettings,
     summary: Summary,
     model: Rc<RefCell<Model>>,
+    /// The network is left alone for a while.
+    truce: Rc<Cell<bool>>,
 }
 
 /// Runs one seed's scenario. Call it inside a simulation.
@@ -75,7 +77,13 @@ pub async fn scenario(seed: u64, options: Options) -> Summary {
         simulation::sabotage(sabotage, part);
     }
     let settings = settings(&random);
-    let mut run = Run { random, settings, summary: Summary::default(), model: Rc::default() };
+    let mut run = Run {
+        random,
+        settings,
+        summary: Summary::default(),
+        model: Rc::default(),
+        truce: Rc::default(),
+    };
     // A first start may be cut short as well.
     run.cut_starts_short().await;
     run.start().await;
@@ -87,8 +95,8 @@ pub async fn scenario(seed: u64, options: Options) -> Summary {
         topics.push(made.expect("nobody stops this"));
     }
     let work = run.start_workload(&topics, &stop);
-    let bad_luck =
-        runtime::spawn_joinable("bad luck", bad_luck(run.random.split(), Rc::clone(&stop)));
+    let bad_luck = bad_luck(run.random.split(), Rc::clone(&run.truce), Rc::clone(&stop));
+    let bad_luck = runtime::spawn_joinable("bad luck", bad_luck);
 
     for _ in 0..run.random.between(1, 4) {
         let until_crash = Duration::from_micros(run.random.between(20_000, 2_500_000));
@@ -241,7 +249,8 @@ impl Run {
         self.summary.audits += 1;
         for attempt in 0..50 {
             // A long log takes more requests than a bad network lets through in a row.
-            if attempt > 10 {
+            if attempt == 10 {
+                self.truce.set(true);
                 simulation::set_cuts_per_million(0);
             }
             if kafka_is_down().await {
@@ -250,6 +259,7 @@ impl Run {
                 self.start_through_faults().await;
             }
             if audit(&self.model).await.is_ok() {
+                self.truce.set(false);
                 return;
             }
         }

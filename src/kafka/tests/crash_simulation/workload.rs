@@ -257,11 +257,12 @@ pub async fn delete_records(model: Rc<RefCell<Model>>, topics: Vec<usize>, stop:
     }
 }
 
-/// Cuts connections, fills the disk, fails a write or a sync now and then.
-pub async fn bad_luck(random: Random, stop: Rc<Cell<bool>>) {
+/// Cuts connections (but not during a truce), fills the disk, fails a write or a sync now and then.
+pub async fn bad_luck(random: Random, truce: Rc<Cell<bool>>, stop: Rc<Cell<bool>>) {
     while !stop.get() {
         runtime::sleep(Duration::from_micros(random.between(50_000, 1_500_000))).await;
         match random.below(6) {
+            0..=2 if truce.get() => {}
             0 | 1 => {
                 simulation::cut_connections(random.between(10, 100));
             }
