@@ -129,16 +129,20 @@ def varint(number):
     return bytes([*out, number])
 
 
-def batch(values, *, magic=2, record_count=None, last_offset_delta=None, crc=None):
-    """A record batch as a producer sends it, or with something wrong in it."""
-    records = b""
-    for delta, value in enumerate(values):
-        record = b"\0" + varint(0) + varint(delta) + varint(-1) + varint(len(value)) + value + varint(0)
-        records += varint(len(record)) + record
+def record(delta, value):
+    content = b"\0" + varint(0) + varint(delta) + varint(-1) + varint(len(value)) + value + varint(0)
+    return varint(len(content)) + content
+
+
+def batch(values, *, magic=2, record_count=None, last_offset_delta=None, crc=None, records=None, attributes=0):
+    """A record batch as a producer sends it, or with something wrong in it. `records` takes the place
+    of the encoded `values`."""
+    if records is None:
+        records = b"".join(record(delta, value) for delta, value in enumerate(values))
     now = int(time.time() * 1000)
     count = len(values) if record_count is None else record_count
     last = len(values) - 1 if last_offset_delta is None else last_offset_delta
-    summed = struct.pack(">hiqqqhii", 0, last, now, now, -1, -1, -1, count) + records
+    summed = struct.pack(">hiqqqhii", attributes, last, now, now, -1, -1, -1, count) + records
     crc = crc32c(summed) if crc is None else crc
     return struct.pack(">qiibI", 0, 9 + len(summed), -1, magic, crc) + summed
 

@@ -121,7 +121,8 @@ impl Broker {
             )));
         }
         let now = runtime::wall_clock();
-        let proposal = crate::append_check::check(request.batch, &config, now)?;
+        let proposal =
+            crate::append_check::check(request.batch, &config, self.unfolded_bytes_max(), now)?;
         Ok((core, proposal))
     }
 

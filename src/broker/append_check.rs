@@ -14,16 +14,19 @@ const UNFOLDED_FACTOR: usize = 64;
 const UNFOLDED_BYTES: std::ops::RangeInclusive<usize> = (16 << 20)..=(256 << 20);
 
 /// Checks a batch against its topic's settings and makes it ready to be proposed: stamped with
-/// the broker's time or recompressed, if the topic asks for that.
+/// the broker's time or recompressed, if the topic asks for that. Its records may unfold to
+/// `unfolded_bytes_max`, and to no more than the topic's own bound.
 pub(crate) fn check(
     mut bytes: BytesMut,
     config: &TopicConfig,
+    unfolded_bytes_max: usize,
     now: Timestamp,
 ) -> Outcome<Proposal> {
     let size_max = usize::try_from(config.max_message_bytes).unwrap_or(0);
     let limit = size_max
         .saturating_mul(UNFOLDED_FACTOR)
-        .clamp(*UNFOLDED_BYTES.start(), *UNFOLDED_BYTES.end());
+        .clamp(*UNFOLDED_BYTES.start(), *UNFOLDED_BYTES.end())
+        .min(unfolded_bytes_max);
     if bytes.len() > size_max {
         return Err(BrokerError::MessageTooLarge(format!(
             "The record batch size of {} bytes exceeds the maximum configured value of {size_max} (max.message.bytes).",

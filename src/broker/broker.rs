@@ -102,6 +102,12 @@ impl Broker {
         usize::try_from(core_memory_bytes / 2).unwrap_or(usize::MAX)
     }
 
+    /// How large the records of one batch may be when they are decompressed to be checked, in bytes.
+    /// A core checks one batch at a time.
+    pub(crate) fn unfolded_bytes_max(&self) -> usize {
+        self.request_memory_bytes() / 2
+    }
+
     /// Kafka's cluster id.
     pub fn cluster_id(&self) -> &str {
         self.meta.get().map_or("", |meta| &meta.cluster_id)

@@ -6,10 +6,36 @@ use std::{rc::Rc, time::Duration};
 use lane::{Checkpoint, LaneError, OwnedPartition};
 use model::LaneId;
 
-use crate::Broker;
+use crate::{Broker, settings::StorageSettings};
 
 /// How often the checkpoint's conditions are looked at.
 const CHECKPOINT_LOOK: Duration = Duration::from_millis(100);
+
+/// Between attempts while checkpoints fail, and while the journal is full of what one may free.
+const CHECKPOINT_RETRY: Duration = Duration::from_secs(1);
+
+/// What decides whether a checkpoint is due.
+#[derive(Clone, Copy)]
+struct CheckpointNeed {
+    /// Since the last attempt.
+    waited: Duration,
+    /// The last attempt failed.
+    failing: bool,
+    /// Journal bytes that the last checkpoint does not cover.
+    journal_bytes: u64,
+    journal_is_full: bool,
+}
+
+impl CheckpointNeed {
+    fn is_due(self, settings: &StorageSettings) -> bool {
+        let retry = self.waited >= CHECKPOINT_RETRY;
+        if self.failing || self.journal_is_full {
+            return retry;
+        }
+        self.waited >= Duration::from_millis(settings.checkpoint_interval_ms)
+            || self.journal_bytes >= settings.checkpoint_bytes
+    }
+}
 
 /// Starts the background tasks of a core. They end when the broker stops.
 pub(crate) fn start(broker: &Rc<Broker>) {
@@ -47,24 +73,37 @@ impl Broker {
     }
 
     async fn keep_checkpoints(&self) {
-        let settings = self.settings.storage;
-        let interval = Duration::from_millis(settings.checkpoint_interval_ms);
         let mut last = runtime::now();
+        // Told once, not with every attempt: on a full disk the log would take up space too.
+        let mut told: Option<String> = None;
         while !self.stopping.get() {
             runtime::sleep(CHECKPOINT_LOOK).await;
             let Some(journal) = self.journal.get() else { return };
-            let due = runtime::now() - last >= interval
-                || journal.written_bytes_since(self.checkpointed.get())
-                    >= settings.checkpoint_bytes;
+            let need = CheckpointNeed {
+                waited: runtime::now() - last,
+                failing: told.is_some(),
+                journal_bytes: journal.written_bytes_since(self.checkpointed.get()),
+                journal_is_full: journal.is_full(),
+            };
             let changed = self.lanes.borrow().values().any(|lane| lane.has_changed());
-            if !due || !changed || self.stopping.get() {
+            if !need.is_due(&self.settings.storage) || !changed || self.stopping.get() {
                 continue;
             }
-            if let Err(error) = self.checkpoint().await {
-                tracing::error!(
-                    %error, core = self.core.0,
-                    "no checkpoint could be taken; the journal keeps everything, the next try is in a few seconds"
-                );
+            match self.checkpoint().await {
+                Err(error) => {
+                    let text = error.to_string();
+                    if told.as_ref() != Some(&text) {
+                        tracing::error!(
+                            %error, core = self.core.0,
+                            "no checkpoint could be taken; the journal keeps everything, it is tried again every second"
+                        );
+                    }
+                    told = Some(text);
+                }
+                Ok(()) if told.take().is_some() => {
+                    tracing::info!(core = self.core.0, "checkpoints are taken again");
+                }
+                Ok(()) => {}
             }
             last = runtime::now();
         }
@@ -165,5 +204,29 @@ impl Broker {
         let Some((id, index)) = folder.rsplit_once('-') else { return false };
         let within = index.parse::<usize>().is_ok_and(|index| index < topic.partitions.len());
         within && id == topic.id.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_is_due_after_time_or_bytes_but_a_failing_one_waits_before_each_attempt() {
+        let settings = StorageSettings::default();
+        let (bytes, interval) = (settings.checkpoint_bytes, settings.checkpoint_interval_ms);
+        let need = |waited_ms, failing, journal_bytes, journal_is_full| {
+            let waited = Duration::from_millis(waited_ms);
+            CheckpointNeed { waited, failing, journal_bytes, journal_is_full }.is_due(&settings)
+        };
+        assert!(!need(interval - 1, false, bytes - 1, false));
+        assert!(need(interval, false, 0, false));
+        assert!(need(0, false, bytes, false));
+        // However much there is to do: attempts without a pause would fill the log.
+        assert!(!need(999, true, bytes, true));
+        assert!(need(1000, true, 0, false));
+        // One that frees a journal file is not waited for longer than that either.
+        assert!(!need(999, false, 0, true));
+        assert!(need(1000, false, 0, true));
     }
 }

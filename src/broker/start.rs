@@ -53,6 +53,16 @@ pub enum StartError {
         /// What is wrong.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The checkpoint with which a broker stops could not be taken.
+    #[error(
+        "the last checkpoint failed on {core}: {source}. Nothing acknowledged is lost: the next start reads it from the journal"
+    )]
+    LastCheckpoint {
+        /// The core whose part it is.
+        core: CoreId,
+        /// Why.
+        source: LaneError,
+    },
     /// The executors did not start.
     #[error("the cores did not start: {0}")]
     Cores(String),
@@ -125,7 +135,7 @@ impl RunningBroker {
         let closed = ask_all(&cores, |broker| async move { broker.close().await }).await?;
         self.running.stop().map_err(|error| StartError::Cores(error.to_string()))?;
         for (core, result) in core_ids(closed.len()).zip(closed) {
-            result.map_err(|error| recovery_error(core, error))?;
+            result.map_err(|source| StartError::LastCheckpoint { core, source })?;
         }
         Ok(())
     }
@@ -154,7 +164,8 @@ async fn recover(cores: &runtime::Cores<Broker>) -> Result<RecoverySummary, Star
     let commands = found.into_iter().sum::<Result<u64, StartError>>()?;
 
     // The catalog first: it says which partitions there are. Every core gets a replica.
-    let catalog = cores.call(first, |broker| async move { broker.recover_catalog() }).await??;
+    let catalog =
+        cores.call(first, |broker| async move { broker.recover_catalog().await }).await??;
     let recovered = ask_all(cores, move |broker| {
         let catalog = catalog.clone();
         async move { broker.recover_lanes(&catalog).await }
@@ -283,9 +294,43 @@ impl Broker {
     }
 
     /// On the first core: the catalog, encoded for every core's replica.
-    fn recover_catalog(&self) -> Result<Vec<u8>, StartError> {
+    async fn recover_catalog(&self) -> Result<Vec<u8>, StartError> {
+        if !self.found.borrow().knows(LaneId::CATALOG) {
+            self.refuse_unknown_topics().await?;
+        }
         let catalog = self.found.borrow_mut().recover_catalog();
         catalog.map(|catalog| catalog.snapshot()).map_err(|error| recovery_error(self.core, error))
+    }
+
+    /// Topics' files come after the catalog's commands. If there are some and no command is known,
+    /// the catalog is lost: its topics must not be taken for deleted ones, and removed.
+    async fn refuse_unknown_topics(&self) -> Result<(), StartError> {
+        let path = self.directory.topics();
+        let io = |source| StartError::Io { path: path.clone(), source };
+        if !runtime::fs::exists(&path).await.map_err(io)?
+            || runtime::fs::read_directory(&path).await.map_err(io)?.is_empty()
+        {
+            return Ok(());
+        }
+        Err(recovery_error(self.core, LaneError::LostState { path }))
+    }
+
+    /// The same for the partitions of a core of which nothing is known: their files must not be
+    /// taken for leftovers.
+    async fn refuse_unknown_partitions(
+        &self,
+        placed: &BTreeMap<LaneId, Vec<CatalogPartition>>,
+    ) -> Result<(), StartError> {
+        let count = self.cores.count();
+        let mine = placed.iter().filter(|(lane, _)| lane.home(count) == self.core);
+        for CatalogPartition { directory, .. } in mine.flat_map(|(_, partitions)| partitions) {
+            let path = directory.clone();
+            let io = |source| StartError::Io { path: path.clone(), source };
+            if runtime::fs::exists(directory).await.map_err(io)? {
+                return Err(recovery_error(self.core, LaneError::LostState { path }));
+            }
+        }
+        Ok(())
     }
 
     async fn recover_lanes(self: &Rc<Self>, catalog: &[u8]) -> Result<(), StartError> {
@@ -309,6 +354,9 @@ impl Broker {
             return Ok(());
         };
         let mut found = self.found.take();
+        if found.is_empty() {
+            self.refuse_unknown_partitions(&placed).await?;
+        }
         for lane in (0..meta.lanes).map(LaneId) {
             if lane.home(self.cores.count()) != self.core {
                 continue;
@@ -334,7 +382,11 @@ impl Broker {
     /// The last checkpoint, and the end of the journal.
     async fn close(self: Rc<Self>) -> Result<(), LaneError> {
         self.stopping.set(true);
-        let result = self.checkpoint().await;
+        let mut result = self.checkpoint().await;
+        if result.is_err() {
+            // A damaged segment is set aside by the attempt that meets it.
+            result = self.checkpoint().await;
+        }
         if let Some(journal) = self.journal.get() {
             journal.clone().close().await;
         }

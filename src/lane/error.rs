@@ -79,6 +79,14 @@ pub enum LaneError {
         /// What is wrong.
         why: String,
     },
+    /// Files of topics without the state that says what they hold.
+    #[error(
+        "{path} is there, but neither a checkpoint nor the journal knows of it: files under state/ and journal/ are missing. Restore them; no record was touched"
+    )]
+    LostState {
+        /// The directory.
+        path: PathBuf,
+    },
     /// Catalog state that does not decode.
     #[error("the catalog cannot be restored: {0}")]
     Catalog(String),

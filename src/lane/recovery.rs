@@ -51,6 +51,16 @@ impl Found {
         self.commands.values().map(Vec::len).sum()
     }
 
+    /// Whether a checkpoint or the journal has anything of a lane.
+    pub fn knows(&self, lane: LaneId) -> bool {
+        self.snapshots.contains_key(&lane) || self.commands.contains_key(&lane)
+    }
+
+    /// Whether there was neither a checkpoint nor any command.
+    pub fn is_empty(&self) -> bool {
+        self.snapshots.is_empty() && self.commands.is_empty()
+    }
+
     /// Rebuilds the catalog from lane 0's part.
     pub fn recover_catalog(&mut self) -> Result<Catalog, LaneError> {
         let lane = LaneId::CATALOG;

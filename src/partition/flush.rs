@@ -98,17 +98,21 @@ impl Inner {
         if exists {
             // No checkpoint has made the directory durable: who made it may have been killed
             // before the sync.
-            self.directory_unsynced.set(!self.knows_files());
+            if !self.knows_files() {
+                self.directory_unsynced.set(true);
+            }
             self.remove_unknown_files().await?;
-            self.cut_open_segment().await?;
-        } else if self.knows_files() {
-            return Err(StorageError::Missing { file: directory.to_path_buf() });
+            self.cut_open_segment().await.map_err(|error| self.set_aside(error))?;
         } else {
             runtime::fs::create_directory_all(directory)
                 .await
                 .map_err(StorageError::io("make", directory))?;
             self.directory_unsynced.set(true);
             self.names_changed.set(true);
+            if self.knows_files() {
+                let file = directory.to_path_buf();
+                return Err(self.set_aside(StorageError::Missing { file }));
+            }
         }
         self.prepared.set(true);
         Ok(())

@@ -38,6 +38,7 @@ mod segment;
 mod segment_cursor;
 pub mod segment_header;
 pub mod segment_scan;
+mod set_aside;
 mod snapshot;
 pub mod storage;
 mod tail;

@@ -41,6 +41,8 @@ pub(crate) struct Segment {
     pub size_bytes: Cell<u64>,
     pub max_timestamp: Cell<Timestamp>,
     pub offset_of_max_timestamp: Cell<Offset>,
+    /// The two above as the checkpoint has them.
+    max_when_opened: (Timestamp, Offset),
     /// The end of what was written to the file, as position and as offset.
     pub written_bytes: Cell<u64>,
     pub written_through: Cell<Offset>,
@@ -76,6 +78,7 @@ impl Segment {
             size_bytes: Cell::new(FIRST_BATCH_AT),
             max_timestamp: Cell::new(Timestamp::NONE),
             offset_of_max_timestamp: Cell::new(base_offset),
+            max_when_opened: (Timestamp::NONE, base_offset),
             written_bytes: Cell::new(0),
             written_through: Cell::new(base_offset),
             synced_bytes: Cell::new(0),
@@ -97,6 +100,7 @@ impl Segment {
             size_bytes: Cell::new(size_bytes),
             max_timestamp: Cell::new(snapshot.max_timestamp),
             offset_of_max_timestamp: Cell::new(snapshot.offset_of_max_timestamp),
+            max_when_opened: (snapshot.max_timestamp, snapshot.offset_of_max_timestamp),
             written_bytes: Cell::new(size_bytes),
             written_through: Cell::new(snapshot.next_offset),
             synced_bytes: Cell::new(size_bytes),
@@ -170,7 +174,19 @@ impl Segment {
 
     /// Whether the file may have more than the snapshot counts, and is to be written to.
     pub fn is_uncut(&self) -> bool {
-        self.on_disk.get() == OnDisk::Uncut && !self.sealed.get()
+        self.on_disk.get() == OnDisk::Uncut && !self.is_complete()
+    }
+
+    /// Seals the segment as the checkpoint has it. Nothing of what was appended since may be in its
+    /// file yet; another segment takes that.
+    pub fn seal_as_opened(&self) {
+        let (max_timestamp, offset) = self.max_when_opened;
+        self.max_timestamp.set(max_timestamp);
+        self.offset_of_max_timestamp.set(offset);
+        self.size_bytes.set(self.written_bytes.get());
+        self.next_offset.set(self.written_through.get());
+        self.sealed.set(true);
+        *self.index.borrow_mut() = None;
     }
 
     /// Whether nothing will change in the file any more.

@@ -293,3 +293,38 @@ fn a_directory_of_an_unknown_format_is_refused_and_left_as_it_is() {
     assert!(why.contains("99"), "{why}");
     assert_eq!(std::fs::read(&meta).expect("still there"), br#"{"format_version": 99}"#);
 }
+
+/// Checkpoint and journal of one core lost together: its records must not be taken for leftovers.
+#[test]
+fn records_whose_state_is_lost_are_named_and_left_alone() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let running = start(directory.path(), 2);
+    let id = create(&running, "flights", 4);
+    for partition in 0..4 {
+        append(&running, 0, partition_of(id, partition), batch(&["kept"])).expect("appended");
+    }
+    block_on(running.stop()).expect("a clean stop");
+
+    let aside = tempfile::tempdir().expect("another directory");
+    for core in 0..2 {
+        let checkpoint = directory.path().join(format!("state/1/core-{core}.checkpoint"));
+        let journal = directory.path().join(format!("journal/1/core-{core}"));
+        std::fs::rename(&checkpoint, aside.path().join("checkpoint")).expect("moved away");
+        std::fs::rename(&journal, aside.path().join("journal")).expect("moved away");
+
+        let refused = block_on(RunningBroker::start(settings(directory.path(), 2)));
+        let Err(StartError::Recovery { core: on, source }) = refused else { panic!("not refused") };
+        assert_eq!(on, CoreId(core));
+        assert!(source.to_string().contains("topics"), "{source}");
+
+        let _ = std::fs::remove_dir_all(&journal);
+        std::fs::rename(aside.path().join("checkpoint"), checkpoint).expect("moved back");
+        std::fs::rename(aside.path().join("journal"), journal).expect("moved back");
+    }
+
+    let running = start(directory.path(), 2);
+    for partition in 0..4 {
+        assert_eq!(values(&running, 0, partition_of(id, partition)), ["kept"]);
+    }
+    block_on(running.stop()).expect("a clean stop");
+}
