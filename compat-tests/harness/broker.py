@@ -33,12 +33,17 @@ class Broker:
         self.arguments = arguments
         self.kafka = f"127.0.0.1:{free_port()}"
         self.aws = f"127.0.0.1:{free_port()}"
+        self.admin = f"127.0.0.1:{free_port()}"
         self.log_path = Path(log or f"{data_dir}.log")
         self.process = None
 
     @property
     def aws_endpoint(self):
         return f"http://{self.aws}"
+
+    @property
+    def admin_endpoint(self):
+        return f"http://{self.admin}"
 
     def command(self):
         return [
@@ -48,6 +53,7 @@ class Broker:
             f"--data-dir={self.data_dir}",
             f"--kafka-listen={self.kafka}",
             f"--aws-listen={self.aws}",
+            f"--admin-listen={self.admin}",
             "--memory=256MiB",
             *self.arguments,
         ]

@@ -1,6 +1,6 @@
 //! The life of one request: who is meant, is it admitted, what is the answer.
 
-use std::{convert::Infallible, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -34,10 +34,7 @@ pub(crate) struct Door<S> {
 
 impl<S: Service> Door<S> {
     /// Answers a request. There is always an answer.
-    pub async fn answer(
-        self: Arc<Self>,
-        request: Request<Incoming>,
-    ) -> Result<Response<Full<Bytes>>, Infallible> {
+    pub async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let request_id = Uuid::new_v4().to_string();
         let (head, mut body) = request.into_parts();
         let mut response = if head.method == Method::POST {
@@ -57,7 +54,7 @@ impl<S: Service> Door<S> {
         if let Ok(id) = HeaderValue::from_str(&request_id) {
             response.headers_mut().insert(REQUEST_ID, id);
         }
-        Ok(response)
+        response
     }
 
     async fn operation(

@@ -4,8 +4,8 @@
 //! `X-Amz-Target` chooses the service and the operation, as AWS's own endpoints do it. Kinesis
 //! Data Streams is the one service today.
 //!
-//! **What it owns.** Connections and their bounds (how many, how slow, how large), the encoding
-//! of requests, answers and errors, request ids. Signatures are not checked: no credentials can
+//! **What it owns.** How many connections there may be, how slow and how large their requests, the
+//! encoding of requests, answers and errors, request ids. Signatures are not checked: no credentials can
 //! be configured yet. Of a signature only the region is read, because ARNs show it.
 //!
 //! **Where it runs.** On tokio's worker threads, off the lane-owning cores.
@@ -22,7 +22,6 @@ mod fault;
 mod json;
 mod kinesis_service;
 mod memory;
-mod patient;
 mod request_body;
 mod server;
 mod service;

@@ -49,6 +49,11 @@ pub struct ServeArguments {
     #[arg(long, value_name = "HOST:PORT", env = "THALWEG_AWS_LISTEN")]
     pub aws_listen: Option<String>,
 
+    /// Where metrics, health and log levels are, over HTTP; `off` for nowhere
+    /// [default: 127.0.0.1:9644].
+    #[arg(long, value_name = "HOST:PORT", env = "THALWEG_ADMIN_LISTEN")]
+    pub admin_listen: Option<String>,
+
     /// Memory for records and requests in flight, e.g. 512MiB [default: a quarter of the
     /// machine's, at most 4GiB].
     #[arg(long, value_name = "BYTES", env = "THALWEG_MEMORY")]

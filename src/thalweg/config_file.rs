@@ -21,6 +21,7 @@ pub struct ConfigFile {
     pub kafka_listen: Option<String>,
     pub advertised_address: Option<String>,
     pub aws_listen: Option<String>,
+    pub admin_listen: Option<String>,
     pub memory: Option<Size>,
     pub log_format: Option<LogFormat>,
     /// `[set]`: broker configurations by Kafka's names.

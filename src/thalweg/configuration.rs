@@ -21,6 +21,9 @@ use crate::{
 const DATA_DIR: &str = "./thalweg-data";
 const KAFKA_LISTEN: &str = "127.0.0.1:9092";
 const AWS_LISTEN: &str = "127.0.0.1:4567";
+const ADMIN_LISTEN: &str = "127.0.0.1:9644";
+/// What `admin-listen` says to have no such door.
+const OFF: &str = "off";
 /// The default is this part of the machine's memory …
 const MEMORY_DIVISOR: u64 = 4;
 /// … but at most this, in bytes.
@@ -42,6 +45,8 @@ pub struct Configuration {
     pub advertised: Address,
     /// Where Kinesis clients connect; never port 0.
     pub aws_listen: SocketAddr,
+    /// Where metrics and health are; never port 0. `None`: nowhere.
+    pub admin_listen: Option<SocketAddr>,
     /// Memory for records and requests in flight.
     pub memory: Size,
     /// Broker configurations by Kafka's names, not yet checked.
@@ -122,6 +127,11 @@ fn merge(flags: ServeArguments, file: ConfigFile) -> Result<Configuration, Confi
     let kafka_listen = resolve("kafka-listen", kafka_listen.as_deref().unwrap_or(KAFKA_LISTEN))?;
     let aws_listen = flags.aws_listen.or(file.aws_listen);
     let aws_listen = resolve("aws-listen", aws_listen.as_deref().unwrap_or(AWS_LISTEN))?;
+    let admin_listen = flags.admin_listen.or(file.admin_listen);
+    let admin_listen = match admin_listen.as_deref().unwrap_or(ADMIN_LISTEN) {
+        OFF => None,
+        address => Some(resolve("admin-listen", address)?),
+    };
     let advertised = match flags.advertised_address.or(file.advertised_address) {
         Some(text) => parse_address("advertised-address", &text)?,
         None => reachable(kafka_listen),
@@ -142,6 +152,7 @@ fn merge(flags: ServeArguments, file: ConfigFile) -> Result<Configuration, Confi
         kafka_listen,
         advertised,
         aws_listen,
+        admin_listen,
         memory,
         configs,
         log_format: flags.log_format.or(file.log_format).unwrap_or_default(),

@@ -32,8 +32,8 @@ fn main() -> ExitCode {
     let Command::Serve(arguments) = command;
     let outcome: Result<(), Box<dyn Error>> =
         Configuration::resolve(arguments).map_err(Box::from).and_then(|configuration| {
-            logging::start(configuration.log_format);
-            serve::run(configuration).map_err(Box::from)
+            let log = logging::start(configuration.log_format)?;
+            serve::run(configuration, log).map_err(Box::from)
         });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -3,10 +3,13 @@
 
 use std::{
     io,
+    net::SocketAddr,
     path::Path,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
+use admin::{AdminConfig, AdminServer, Build, LogLevels, Serving};
 use aws::{AwsConfig, AwsLimits, AwsServer};
 use broker::{BrokerHandle, BrokerSettings, RunningBroker, StorageSettings};
 use kafka::{Doors, KafkaConfig, OpenError};
@@ -55,13 +58,16 @@ pub enum ServeError {
     /// The AWS door stays shut.
     #[error(transparent)]
     Aws(#[from] aws::ServeError),
+    /// The door for metrics and health stays shut.
+    #[error(transparent)]
+    Admin(#[from] admin::ServeError),
     /// A core ended.
     #[error("a core ended during start-up; the log says why")]
     CoreStopped(#[from] runtime::CoreStopped),
 }
 
 /// Runs a broker until SIGTERM or Ctrl-C. A second signal does not wait for a clean end.
-pub fn run(configuration: Configuration) -> Result<(), ServeError> {
+pub fn run(configuration: Configuration, log: Arc<dyn LogLevels>) -> Result<(), ServeError> {
     validate_static(&configuration.configs)?;
     for warning in runtime::check_host(configuration.cores)? {
         tracing::warn!("{warning}");
@@ -73,11 +79,18 @@ pub fn run(configuration: Configuration) -> Result<(), ServeError> {
         .map_err(|source| ServeError::Process { what: "threads", source })?;
     runtime.block_on(async {
         let mut signals = Signals::new()?;
+        let admin = open_admin(configuration.admin_listen, log).await?;
         let Some(process) = start_unless_stopped(configuration, &mut signals).await? else {
             return Ok(());
         };
+        if let Some(admin) = &admin {
+            admin.note_serving(process.shown());
+        }
         let signal = signals.next().await;
         tracing::info!("{signal}: stopping; a second one ends the process at once");
+        if let Some(admin) = &admin {
+            admin.note_stopping();
+        }
         tokio::select! {
             stopped = process.stop() => stopped?,
             signal = signals.next() => {
@@ -85,6 +98,9 @@ pub fn run(configuration: Configuration) -> Result<(), ServeError> {
                 tracing::warn!("{signal}: not waiting for a clean end");
                 std::process::exit(1);
             }
+        }
+        if let Some(admin) = admin {
+            admin.stop().await;
         }
         tracing::info!("stopped");
         Ok(())
@@ -159,6 +175,11 @@ impl Process {
         Ok(Process { broker, kafka, aws })
     }
 
+    /// What the admin door shows of it.
+    fn shown(&self) -> Serving {
+        Serving { broker: self.broker.handle().clone() }
+    }
+
     /// Doors first, so that what they took in is answered; then the last checkpoint.
     async fn stop(self) -> Result<(), ServeError> {
         tokio::join!(self.kafka.close(), self.aws.stop());
@@ -204,9 +225,22 @@ async fn open_kafka(broker: &BrokerHandle, config: KafkaConfig) -> Result<Doors,
     }
 }
 
+/// Opened before recovery begins, so that one can ask how far it is.
+async fn open_admin(
+    listen: Option<SocketAddr>,
+    log: Arc<dyn LogLevels>,
+) -> Result<Option<AdminServer>, ServeError> {
+    let Some(listen) = listen else { return Ok(None) };
+    let build =
+        Build { version: env!("CARGO_PKG_VERSION"), commit: option_env!("THALWEG_BUILD_COMMIT") };
+    let admin = admin::serve(AdminConfig { listen, build, log }).await?;
+    tracing::info!("metrics and health are at http://{}", admin.local_address());
+    Ok(Some(admin))
+}
+
 async fn open_aws(
     broker: &BrokerHandle,
-    listen: std::net::SocketAddr,
+    listen: SocketAddr,
     memory_bytes: u64,
 ) -> Result<AwsServer, ServeError> {
     let secret = broker

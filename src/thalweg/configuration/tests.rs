@@ -22,6 +22,7 @@ fn with_nothing_said_it_serves_this_machine() {
     assert_eq!(configuration.data_dir, PathBuf::from("./thalweg-data"));
     assert_eq!(configuration.kafka_listen, "127.0.0.1:9092".parse().unwrap());
     assert_eq!(configuration.aws_listen, "127.0.0.1:4567".parse().unwrap());
+    assert_eq!(configuration.admin_listen, Some("127.0.0.1:9644".parse().unwrap()));
     assert_eq!(configuration.advertised, Address { host: "127.0.0.1".into(), port: 9092 });
     assert_eq!(configuration.cores, host::cpu_count());
     assert!(configuration.memory >= memory_min(configuration.cores));
@@ -62,6 +63,14 @@ fn port_zero_becomes_a_free_port_that_is_advertised() {
 }
 
 #[test]
+fn the_admin_door_can_be_switched_off() {
+    let configuration = merge(flags(&["--admin-listen", "off"]), file("")).unwrap();
+    assert_eq!(configuration.admin_listen, None);
+    let configuration = merge(flags(&[]), file("admin-listen = \"off\"")).unwrap();
+    assert_eq!(configuration.admin_listen, None);
+}
+
+#[test]
 fn listening_everywhere_advertises_a_name() {
     let configuration = merge(flags(&["--kafka-listen", "0.0.0.0:9092"]), file("")).unwrap();
 
@@ -81,6 +90,7 @@ fn nonsense_is_refused_with_the_setting_s_name() {
         (vec!["--kafka-listen", "9092"], "kafka-listen"),
         (vec!["--aws-listen", "127.0.0.1:99999"], "aws-listen"),
         (vec!["--advertised-address", ":9092"], "advertised-address"),
+        (vec!["--admin-listen", "no"], "admin-listen"),
         (vec!["--cores", "0"], "cores"),
         (vec!["--memory", "1MiB"], "memory"),
         (vec!["--set", "num.partitions"], "set"),

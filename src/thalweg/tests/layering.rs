@@ -25,7 +25,9 @@ const ROOMS: &[&[&str]] = &[
     &["lane"],
     &["broker"],
     &["kinesis"],
+    &["http_door"],
     &["kafka", "aws"],
+    &["admin"],
     &["thalweg"],
 ];
 
@@ -57,8 +59,8 @@ const OWNED_CRATES: &[(&str, &[&str])] = &[
     ("glommio", &["runtime"]),
     ("io_uring", &["runtime"]),
     ("kafka_protocol", &["kafka"]),
-    ("hyper", &["aws", "firehose", "admin"]),
-    ("tokio", &["aws", "kinesis", "firehose", "admin", "thalweg"]),
+    ("hyper", &["http_door", "aws", "firehose", "admin"]),
+    ("tokio", &["http_door", "aws", "kinesis", "firehose", "admin", "thalweg"]),
     ("rand", &["runtime"]),
 ];
 
