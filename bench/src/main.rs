@@ -1,0 +1,71 @@
+//! The command line of the benchmark.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use bench::load::options::{ConsumeOptions, EndToEndOptions, Output, ProduceOptions};
+use bench::load::report::LoadReport;
+use bench::load::{consume, end_to_end, produce};
+use bench::measure::limits;
+use clap::{Parser, Subcommand};
+
+/// Loads a Kafka broker and measures it; compares this project's with others.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Send records; measure throughput and time to the acknowledgement
+    Produce(ProduceOptions),
+    /// Read records: new ones, from memory, or from the disk
+    Consume(ConsumeOptions),
+    /// Send and read; measure the time from the intended sending to the arrival
+    EndToEnd(EndToEndOptions),
+    /// Measure the bare disk and the bare loopback
+    Limits {
+        /// Folder on the disk to measure
+        #[arg(default_value = ".")]
+        folder: PathBuf,
+        /// Seconds for each measurement
+        #[arg(short, long, default_value_t = 3)]
+        seconds: u64,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Produce(options) => show(&produce::produce(&options)?, &options.output),
+        Command::Consume(options) => show(&consume::consume(&options)?, &options.output),
+        Command::EndToEnd(options) => show(&end_to_end::end_to_end(&options)?, &options.output),
+        Command::Limits { folder, seconds } => {
+            println!("{}", limits::measure(&folder, Duration::from_secs(seconds))?.text());
+            Ok(())
+        }
+    }
+}
+
+fn show(report: &LoadReport, output: &Output) -> anyhow::Result<()> {
+    if output.json {
+        println!("{}", serde_json::to_string_pretty(report).context("cannot write JSON")?);
+    } else {
+        println!("{}", report.text());
+    }
+    anyhow::ensure!(report.failed == 0, "{} records failed", report.failed);
+    Ok(())
+}
