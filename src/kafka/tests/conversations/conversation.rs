@@ -4,9 +4,9 @@ use std::{path::PathBuf, time::Duration};
 
 use runtime::net::SocketAddr;
 
-use broker::{BrokerSettings, RunningBroker};
+use broker::{BrokerHandle, BrokerSettings, RunningBroker};
 use bytes::{BufMut, Bytes, BytesMut};
-use kafka::{Doors, KafkaConfig};
+use kafka::{DoorReader, Doors, KafkaConfig};
 use kafka_protocol::protocol::{Decodable, HeaderVersion, Request, StrBytes};
 use runtime::{
     net::{self, ReadHalf, WriteHalf},
@@ -32,7 +32,8 @@ where
         let broker = RunningBroker::start(settings).await.unwrap();
         let listen = "127.0.0.1:9092".parse().unwrap();
         let doors = Doors::open(broker.handle(), KafkaConfig { listen }).await.unwrap();
-        conversation(Client::connect(doors.local_address()).await).await;
+        let shown = Shown { doors: doors.reader(), broker: broker.handle().clone() };
+        conversation(Client::connect(doors.local_address(), shown).await).await;
         // Nothing is under way any more, so nothing must be waited for.
         let began = runtime::now();
         doors.close().await;
@@ -41,8 +42,16 @@ where
     });
 }
 
+/// What an operator sees of the broker that a client talks to.
+#[derive(Clone)]
+pub struct Shown {
+    pub doors: DoorReader,
+    pub broker: BrokerHandle,
+}
+
 /// One connection.
 pub struct Client {
+    pub shown: Shown,
     address: SocketAddr,
     read: ReadHalf,
     write: WriteHalf,
@@ -50,14 +59,14 @@ pub struct Client {
 }
 
 impl Client {
-    pub async fn connect(address: SocketAddr) -> Client {
+    async fn connect(address: SocketAddr, shown: Shown) -> Client {
         let (read, write) = net::connect(address).await.unwrap().split();
-        Client { address, read, write, correlation_id: 0 }
+        Client { shown, address, read, write, correlation_id: 0 }
     }
 
     /// Another connection to the same broker.
     pub async fn another(&self) -> Client {
-        Client::connect(self.address).await
+        Client::connect(self.address, self.shown.clone()).await
     }
 
     /// Sends a request and reads its reply.

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// A fetch of partitions of topic "t" from these offsets, which does not wait.
-fn fetch(partitions: &[(i32, i64)]) -> FetchRequest {
+pub fn fetch(partitions: &[(i32, i64)]) -> FetchRequest {
     let partitions = partitions.iter().map(|(index, offset)| {
         FetchPartition::default()
             .with_partition(*index)

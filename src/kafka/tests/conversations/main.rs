@@ -12,6 +12,7 @@
 
 mod admin;
 mod conversation;
+mod counting;
 mod fetching;
 mod framing;
 mod metadata;

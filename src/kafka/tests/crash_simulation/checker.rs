@@ -183,6 +183,9 @@ async fn audit_partition(
             }
             assert_eq!(fetched.error_code, NONE, "fetch of {name}-{partition} at {position}");
             position = fetched.batches.last().map_or(position, |last| last.next_offset);
+            let high_watermark = fetched.high_watermark;
+            let at = runtime::now();
+            tracing::trace!(?at, name, partition, log_start, position, high_watermark, "audited");
             let is_last = fetched.batches.is_empty();
             assert!(
                 !is_last || position == fetched.high_watermark,
