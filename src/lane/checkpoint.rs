@@ -6,6 +6,7 @@
 
 use std::{path::Path, rc::Rc};
 
+use futures_util::stream::{self, StreamExt};
 use journal::{Journal, JournalPosition};
 use model::{CommandIndex, LaneId, Offset, TopicPartition};
 use partition::PartitionSnapshot;
@@ -18,6 +19,9 @@ const FORMAT_VERSION: u16 = 1;
 const HEAD_BYTES: usize = 20;
 /// A checkpoint of 100,000 partitions is some 30 MB; a larger file is not one of ours.
 const FILE_BYTES_MAX: usize = 1 << 30;
+/// Partitions that are flushed at the same time: the file system makes the syncs of many durable
+/// with one commit of its own.
+const FLUSHES_AT_ONCE: usize = 16;
 
 /// All lanes of one core as of one moment.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -130,13 +134,20 @@ impl Checkpoint {
 }
 
 async fn write(lanes: &[Rc<Lane>], snapshot: &CoreSnapshot, path: &Path) -> Result<(), LaneError> {
-    for (partition, part) in partitions_of(lanes, snapshot) {
-        match partition.log.flush_to(&part.log).await {
+    let flushes = partitions_of(lanes, snapshot)
+        .map(|(partition, part)| async move { partition.log.flush_to(&part.log).await });
+    let mut flushes = stream::iter(flushes).buffer_unordered(FLUSHES_AT_ONCE);
+    let mut flushed = Ok(());
+    // Each comes to its end, also behind an error: one that is dropped would forget what it has
+    // not synced yet.
+    while let Some(outcome) = flushes.next().await {
+        match outcome {
             // Deleted while we flushed: recovery drops what the catalog no longer has.
             Ok(()) | Err(partition::StorageError::Deleted { .. }) => {}
-            Err(error) => return Err(error.into()),
+            Err(error) => flushed = flushed.and(Err(error)),
         }
     }
+    flushed?;
     let bytes = encode(snapshot);
     runtime::fs::write_file_durably(path, &bytes)
         .await

@@ -140,7 +140,7 @@ impl Inner {
             };
             if !known && !entry.is_directory {
                 let path = directory.join(&entry.name);
-                tracing::info!(file = %path.display(), "no checkpoint knows this file: removed");
+                tracing::debug!(file = %path.display(), "no checkpoint knows this file: removed");
                 runtime::fs::remove_file(&path).await.map_err(StorageError::io("remove", &path))?;
             }
         }
