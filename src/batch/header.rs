@@ -34,6 +34,14 @@ pub(crate) const CRC_AT: usize = 17;
 /// Where the bytes begin that the CRC covers.
 pub(crate) const ATTRIBUTES_AT: usize = 21;
 pub(crate) const MAX_TIMESTAMP_AT: usize = 35;
+const RECORD_COUNT_AT: usize = 57;
+
+/// How many records a whole batch says it has; 0 if `batch` is too short to be one.
+pub fn record_count(batch: &[u8]) -> u64 {
+    let field = batch.get(RECORD_COUNT_AT..).and_then(<[u8]>::first_chunk);
+    let count = field.map_or(0, |field| i32::from_be_bytes(*field));
+    u64::try_from(count).unwrap_or(0)
+}
 
 /// A batch's header, as it stands in the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -35,7 +35,7 @@ pub use builder::{BatchBuilder, recompress};
 pub use check::{CheckedBatch, KeylessRecords, check_crc, check_produced};
 pub use compression::{compress, decompress};
 pub use error::{BatchError, Fault};
-pub use header::{Attributes, BatchHeader, HEADER_BYTES};
+pub use header::{Attributes, BatchHeader, HEADER_BYTES, record_count};
 pub use patch::{set_base_offset, set_leader_epoch, set_log_append_time, set_max_timestamp};
 pub use record::{RecordRef, RecordWalk};
 pub use records::{ControlType, Header, Record, Records, records};

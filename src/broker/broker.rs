@@ -14,7 +14,9 @@ use partition::{CoreStorage, StorageConfig};
 use runtime::{Cores, sync::Semaphore};
 use state::catalog::Catalog;
 
-use crate::{BrokerError, BrokerSettings, DataDirectory, Outcome, data_directory::Meta};
+use crate::{
+    BrokerError, BrokerSettings, DataDirectory, Outcome, core_counts::Given, data_directory::Meta,
+};
 
 /// One core's share of the broker: its lanes, and a replica of the catalog.
 ///
@@ -42,6 +44,7 @@ pub struct Broker {
     pub(crate) checkpoint_turn: Semaphore,
     /// The first journal frame that the last checkpoint does not cover.
     pub(crate) checkpointed: Cell<JournalPosition>,
+    pub(crate) given: Given,
 }
 
 /// The part of the memory that tails may take; the rest is for requests and replies.
@@ -77,6 +80,7 @@ impl Broker {
             lock: RefCell::new(None),
             checkpoint_turn: Semaphore::new(1),
             checkpointed: Cell::new(JournalPosition::FIRST),
+            given: Given::default(),
         }
     }
 

@@ -79,6 +79,7 @@ impl Broker {
             CatalogEvent::TopicDeleted { topic } => {
                 let lanes = topic.partitions.iter().map(|partition| partition.lane).collect();
                 self.remove_partitions(topic.id, lanes);
+                self.given.forget(topic.id);
             }
             CatalogEvent::TopicConfigsChanged { id } => self.set_configs(Some(*id)),
             CatalogEvent::BrokerConfigsChanged => self.set_configs(None),

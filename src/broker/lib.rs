@@ -16,6 +16,7 @@ mod append_check;
 pub mod broker;
 pub mod catalog_change;
 mod configs;
+mod core_counts;
 pub mod data_directory;
 pub mod error;
 pub mod fetch;
@@ -30,6 +31,7 @@ mod topics;
 
 pub use append::AppendTicket;
 pub use broker::Broker;
+pub use core_counts::{CoreCounts, TopicCounts};
 pub use data_directory::DataDirectory;
 pub use error::BrokerError;
 pub use handle::BrokerHandle;

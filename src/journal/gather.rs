@@ -20,7 +20,7 @@ pub(crate) struct OpenFrame {
     buffer: AlignedBuffer,
     /// Its place in the journal.
     pub sequence: JournalPosition,
-    record_count: u32,
+    pub record_count: u32,
 }
 
 impl OpenFrame {

@@ -9,11 +9,12 @@ use model::{CommandIndex, LaneId, Term};
 use runtime::fs;
 use runtime::sync::Notify;
 
+use crate::journal_metrics::JournalMetrics;
 use crate::recovery::{self, BoxedError, Recovery};
 use crate::shared::{Shared, State};
 use crate::{
-    AppendError, JournalConfig, JournalError, JournalPosition, RecoveredCommand, RecoveryReport,
-    file_supply, writer,
+    AppendError, JournalConfig, JournalCounts, JournalError, JournalPosition, RecoveredCommand,
+    RecoveryReport, file_supply, writer,
 };
 
 /// The write-ahead log of one core. Cheap to clone; stays on the core that opened it.
@@ -54,6 +55,7 @@ impl Journal {
             work: Notify::new(),
             progress: Notify::new(),
             supply: Notify::new(),
+            metrics: JournalMetrics::new(),
         });
         writer::start(&shared);
         file_supply::start(&shared);
@@ -148,6 +150,11 @@ impl Journal {
     /// restart would read if the last checkpoint were there.
     pub fn written_bytes_since(&self, position: JournalPosition) -> u64 {
         self.shared.state.borrow().written_bytes_since(position)
+    }
+
+    /// What was counted since it was opened.
+    pub fn counts(&self) -> JournalCounts {
+        self.shared.metrics.counts()
     }
 
     /// Waits until everything appended is durable, then ends the tasks and closes the files.

@@ -11,6 +11,7 @@ use runtime::sync::Notify;
 
 use crate::file::FILE_HEADER_BYTES;
 use crate::gather::Gather;
+use crate::journal_metrics::JournalMetrics;
 use crate::recovery::{IdleFile, KeptFile, Recovered};
 use crate::{JournalConfig, JournalPosition};
 
@@ -28,6 +29,7 @@ pub(crate) struct Shared {
     pub progress: Notify,
     /// Wakes the file supply: a file was put to use or freed, or the journal closes.
     pub supply: Notify,
+    pub metrics: JournalMetrics,
 }
 
 impl Shared {
@@ -68,6 +70,7 @@ pub(crate) struct PlacedFrame {
     pub file: Rc<JournalFile>,
     pub position: u64,
     pub sequence: JournalPosition,
+    pub command_count: u32,
     pub buffer: AlignedBuffer,
 }
 
@@ -194,6 +197,7 @@ impl State {
             file: Rc::clone(&active.file),
             position,
             sequence,
+            command_count: frame.record_count,
             buffer: frame.finish(active.generation, durable),
         })
     }

@@ -33,7 +33,8 @@ async fn write_frames(shared: Rc<Shared>) {
 }
 
 async fn write(shared: &Shared, frame: PlacedFrame) {
-    let PlacedFrame { file, position, sequence, buffer } = frame;
+    let PlacedFrame { file, position, sequence, command_count, buffer } = frame;
+    let began = runtime::now();
     let (result, buffer) = file.write_durable(position, buffer).await;
     if let Err(error) = result {
         // After a failed write nobody knows what the disk holds, and the kernel may have forgotten
@@ -44,6 +45,7 @@ async fn write(shared: &Shared, frame: PlacedFrame) {
              ends; nothing acknowledged is lost. Check the disk, then start again"
         ));
     }
+    shared.metrics.note_write(runtime::now() - began, buffer.len(), command_count);
     // Before anyone hears of it, so that a file with no write in flight has no writer's handle.
     drop(file);
     let mut state = shared.state.borrow_mut();

@@ -74,6 +74,11 @@ impl MemoryBudget {
         u32::try_from(pieces).unwrap_or(u32::MAX)
     }
 
+    /// Bytes that there are in all.
+    pub fn max_bytes(&self) -> usize {
+        self.pieces_max * PIECE_BYTES
+    }
+
     /// Bytes not given out.
     pub fn free_bytes(&self) -> usize {
         self.pieces.available_permits() * PIECE_BYTES

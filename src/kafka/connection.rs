@@ -18,7 +18,8 @@ use runtime::{
 
 use crate::{
     budget::{Admission, MemoryBudget},
-    frames::{Frame, FrameReader},
+    door_metrics::{ApiMetrics, DoorMetrics},
+    frames::{Frame, FrameError, FrameReader},
     handlers::api_versions,
     limits::Limits,
     request::{self, Disconnect, Reply, ReplyFuture, Request},
@@ -31,6 +32,8 @@ const DRAIN_MAX: Duration = Duration::from_secs(30);
 /// A large reply is written in pieces, each of which the client must take in time: a reply holds
 /// memory.
 const PIECE_BYTES: usize = 256 << 10;
+/// What precedes a frame.
+const FRAME_SIZE_BYTES: usize = 4;
 const PIECE_TIME_MAX: Duration = Duration::from_secs(60);
 
 /// What all connections of a core share.
@@ -41,11 +44,15 @@ pub struct Door {
     pub limits: Rc<Limits>,
     /// Memory for requests and replies.
     pub budget: MemoryBudget,
+    /// What the core counts.
+    pub metrics: Rc<DoorMetrics>,
 }
 
 /// A request that was started.
 struct Started {
     reply: ReplyFuture,
+    began: Instant,
+    metrics: Rc<ApiMetrics>,
     /// Shares of memory and slots, given back when the reply is written.
     _held: (Admission, Option<Admission>, OwnedSemaphorePermit),
 }
@@ -60,6 +67,7 @@ pub async fn serve(door: Rc<Door>, stream: Stream, draining: impl Future<Output 
     let disconnect = Disconnect::default();
     let activity = Activity::default();
     let idle_max = door.limits.idle_max;
+    let metrics = Rc::clone(&door.metrics);
     let (queue, started) = mpsc::unbounded_channel();
     let reader = Reader {
         door,
@@ -71,7 +79,7 @@ pub async fn serve(door: Rc<Door>, stream: Stream, draining: impl Future<Output 
     };
     let enough = Box::pin(select(Box::pin(draining), Box::pin(activity.clone().idle(idle_max))));
     let reading = Box::pin(select(Box::pin(reader.run()), enough));
-    let writing = Box::pin(write_replies(write_half, started, peer, activity));
+    let writing = Box::pin(write_replies(write_half, started, metrics, peer, activity));
     match select(reading, writing).await {
         Either::Left((reading, writing)) => {
             // With the reader goes the queue's sender, so that the writer comes to its end.
@@ -98,8 +106,11 @@ impl Default for Activity {
 }
 
 impl Activity {
-    fn note(&self) {
-        self.0.set(runtime::now());
+    /// Something happens now.
+    fn note(&self) -> Instant {
+        let now = runtime::now();
+        self.0.set(now);
+        now
     }
 
     /// Resolves when nothing has happened for `idle_max`. One long timer, however much happens.
@@ -134,25 +145,32 @@ impl Reader {
                 Ok(None) => return,
                 Err(error) => {
                     tracing::warn!(peer = %self.peer, %error, "connection closed");
+                    if !matches!(error, FrameError::Io(_)) {
+                        self.door.metrics.closed_for_cause.increment();
+                    }
                     return;
                 }
             };
-            self.activity.note();
-            if !self.start(frame, &slots).await {
+            let began = self.activity.note();
+            if !self.start(frame, began, &slots).await {
                 return;
             }
         }
     }
 
     /// Starts a frame's handler; false if the connection must end.
-    async fn start(&mut self, frame: Frame, slots: &Arc<Semaphore>) -> bool {
+    async fn start(&mut self, frame: Frame, began: Instant, slots: &Arc<Semaphore>) -> bool {
+        self.door.metrics.received_bytes.add((FRAME_SIZE_BYTES + frame.bytes.len()) as u64);
         let parsed = match request::parse(frame.bytes) {
             Ok(parsed) => parsed,
             Err(error) => {
                 tracing::warn!(peer = %self.peer, %error, "connection closed");
+                self.door.metrics.closed_for_cause.increment();
                 return false;
             }
         };
+        let Some(metrics) = self.door.metrics.of(parsed.api).cloned() else { return false };
+        metrics.requests.increment();
         let wanted = if parsed.api.pipelined { 1 } else { SLOTS };
         let slot = Box::pin(Arc::clone(slots).acquire_many_owned(wanted));
         let slot = match select(slot, Box::pin(self.frames.closed())).await {
@@ -174,9 +192,11 @@ impl Reader {
             body: parsed.body,
             budget: self.door.budget.clone(),
             disconnect: self.disconnect.clone(),
+            metrics: Rc::clone(&metrics),
         };
         let reply = serve(request);
-        self.queue.send(Started { reply, _held: (frame.admission, decoded, slot) }).is_ok()
+        let _held = (frame.admission, decoded, slot);
+        self.queue.send(Started { reply, began, metrics, _held }).is_ok()
     }
 }
 
@@ -185,13 +205,18 @@ impl Reader {
 async fn write_replies(
     mut half: WriteHalf,
     mut started: mpsc::UnboundedReceiver<Started>,
+    door: Rc<DoorMetrics>,
     peer: SocketAddr,
     activity: Activity,
 ) {
-    while let Some(Started { reply, _held }) = started.recv().await {
+    while let Some(Started { reply, began, metrics, _held }) = started.recv().await {
         let written = match reply.await {
-            Reply::Frame(frame) => write(&mut half, frame).await,
+            Reply::Frame(frame) => {
+                door.sent_bytes.add(frame.len() as u64);
+                write(&mut half, frame).await
+            }
             Reply::Large(frame, share) => {
+                door.sent_bytes.add(frame.len() as u64);
                 let written = write(&mut half, frame).await;
                 drop(share);
                 written
@@ -199,10 +224,11 @@ async fn write_replies(
             Reply::Nothing => true,
             Reply::Close(reason) => {
                 tracing::warn!(%peer, reason, "connection closed");
+                door.closed_for_cause.increment();
                 false
             }
         };
-        activity.note();
+        metrics.note_done(activity.note() - began);
         if !written {
             break;
         }

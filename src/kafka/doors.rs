@@ -12,7 +12,10 @@ use runtime::{
 };
 use thiserror::Error;
 
-use crate::server::{self, KafkaConfig};
+use crate::{
+    door_metrics::{DoorQuestions, DoorReader},
+    server::{self, KafkaConfig},
+};
 
 /// Why the doors could not be opened.
 #[derive(Debug, Error)]
@@ -37,6 +40,7 @@ pub struct Doors {
     local_address: SocketAddr,
     stop: watch::Sender<bool>,
     stopped: Vec<oneshot::Receiver<()>>,
+    reader: DoorReader,
 }
 
 impl Doors {
@@ -44,7 +48,12 @@ impl Doors {
     /// the same one.
     pub async fn open(broker: &BrokerHandle, config: KafkaConfig) -> Result<Doors, OpenError> {
         let (stop, _) = watch::channel(false);
-        let mut doors = Doors { local_address: config.listen, stop, stopped: Vec::new() };
+        let mut doors = Doors {
+            local_address: config.listen,
+            stop,
+            stopped: Vec::new(),
+            reader: DoorReader::default(),
+        };
         for core in 0..broker.core_count() {
             let core = CoreId(u16::try_from(core).unwrap_or(u16::MAX));
             doors.open_one(broker, core).await?;
@@ -59,16 +68,20 @@ impl Doors {
         let opened = broker.call(core, move |broker: std::rc::Rc<Broker>| async move {
             let server = server::serve(broker, KafkaConfig { listen: address })?;
             let local_address = server.local_address();
+            let questions = DoorReader::answer_here(server.counts());
             runtime::spawn("kafka stop", async move {
                 // Also when the doors are dropped.
                 let _ = stop.wait_for(|stop| *stop).await;
                 server.stop().await;
                 let _ = done.send(());
             });
-            Ok(local_address)
+            Ok((local_address, questions))
         });
-        let opened: io::Result<SocketAddr> = opened.await?;
-        self.local_address = opened.map_err(|error| OpenError::Listen { address, error })?;
+        let opened: io::Result<(SocketAddr, DoorQuestions)> = opened.await?;
+        let opened = opened.map_err(|error| OpenError::Listen { address, error })?;
+        let (local_address, questions) = opened;
+        self.local_address = local_address;
+        self.reader.add(questions);
         self.stopped.push(stopped);
         Ok(())
     }
@@ -76,6 +89,11 @@ impl Doors {
     /// Where clients can connect to.
     pub fn local_address(&self) -> SocketAddr {
         self.local_address
+    }
+
+    /// What the doors count.
+    pub fn reader(&self) -> DoorReader {
+        self.reader.clone()
     }
 
     /// Stops accepting and reading, lets replies under way go out for a bounded time, and closes

@@ -11,9 +11,11 @@ use thiserror::Error;
 use crate::{
     apis::{self, Api},
     budget::{Admission, MemoryBudget},
+    door_metrics::ApiMetrics,
     guard,
     header::{self, FixedHeader, ReplyFrame},
     limits::Limits,
+    reply_errors::ErrorCodes,
     wire::{Malformed, Reader, Writer},
 };
 
@@ -71,6 +73,8 @@ pub struct Request {
     pub budget: MemoryBudget,
     /// When the client goes.
     pub disconnect: Disconnect,
+    /// What this core counts of the API.
+    pub(crate) metrics: Rc<ApiMetrics>,
 }
 
 impl Request {
@@ -81,7 +85,12 @@ impl Request {
 
     /// What the handler needs to keep for its reply.
     pub fn reply_to(&self) -> ReplyTo {
-        ReplyTo { header: self.header, flexible: self.flexible, tagged_header: self.flexible }
+        ReplyTo {
+            header: self.header,
+            flexible: self.flexible,
+            tagged_header: self.flexible,
+            metrics: Rc::clone(&self.metrics),
+        }
     }
 
     /// Decodes the body as the crate's `M` in the request's version, or in the crate's newest
@@ -111,12 +120,13 @@ impl From<Malformed> for Reply {
     }
 }
 
-/// Where a reply goes: correlation id, version, header form.
-#[derive(Debug, Clone, Copy)]
+/// Where a reply goes: correlation id, version, header form; and where its errors are counted.
+#[derive(Debug, Clone)]
 pub struct ReplyTo {
     header: FixedHeader,
     flexible: bool,
     tagged_header: bool,
+    metrics: Rc<ApiMetrics>,
 }
 
 impl ReplyTo {
@@ -131,7 +141,11 @@ impl ReplyTo {
     }
 
     /// Sends one of the crate's messages, in the version of the request or the crate's newest.
-    pub fn send<M: Encodable + kafka_protocol::protocol::Message>(&self, message: &M) -> Reply {
+    pub(crate) fn send<M>(&self, message: &M) -> Reply
+    where
+        M: Encodable + kafka_protocol::protocol::Message + ErrorCodes,
+    {
+        self.count_errors(message.error_codes());
         let version = self.version().min(M::VERSIONS.max);
         let size = message.compute_size(version).unwrap_or(0);
         let mut bytes = self.begin(size);
@@ -141,11 +155,23 @@ impl ReplyTo {
         }
     }
 
-    /// Sends a body written by hand; `body_bytes` is about its size.
-    pub fn send_by_hand(&self, body_bytes: usize, write: impl FnOnce(&mut Writer)) -> Reply {
+    /// Sends a body written by hand; `body_bytes` is about its size, `codes` are those that stand
+    /// in it.
+    pub fn send_by_hand(
+        &self,
+        body_bytes: usize,
+        codes: impl IntoIterator<Item = i16>,
+        write: impl FnOnce(&mut Writer),
+    ) -> Reply {
+        self.count_errors(codes);
         let mut writer = Writer::new(self.begin(body_bytes), self.flexible);
         write(&mut writer);
         self.finish(writer.into_bytes())
+    }
+
+    /// Counts the error codes of a reply; 0 is none.
+    pub fn count_errors(&self, codes: impl IntoIterator<Item = i16>) {
+        codes.into_iter().for_each(|code| self.metrics.note_error(code));
     }
 
     fn begin(&self, body_bytes: usize) -> BytesMut {

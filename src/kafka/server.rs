@@ -14,6 +14,7 @@ use state::configs::MAX_CONNECTIONS;
 use crate::{
     budget::MemoryBudget,
     connection::{self, Door},
+    door_metrics::{DoorCounts, DoorMetrics},
     limits::Limits,
 };
 
@@ -43,6 +44,7 @@ pub struct Server {
     local_address: SocketAddr,
     phase: watch::Sender<Phase>,
     open: Rc<OpenConnections>,
+    door: Rc<Door>,
 }
 
 #[derive(Debug, Default)]
@@ -90,11 +92,13 @@ pub fn serve(broker: Rc<Broker>, config: KafkaConfig) -> io::Result<Server> {
     let local_address = listener.local_addr()?;
     let budget = MemoryBudget::new(broker.request_memory_bytes());
     let limits = Rc::new(Limits::of(&broker.catalog()));
-    let door = Rc::new(Door { broker, limits, budget });
+    let metrics = Rc::new(DoorMetrics::new());
+    let door = Rc::new(Door { broker, limits, budget, metrics });
     let (phase, phases) = watch::channel(Phase::Serving);
     let open = Rc::new(OpenConnections::default());
-    runtime::spawn("kafka accept", accept_all(listener, door, phases, Rc::clone(&open)));
-    Ok(Server { local_address, phase, open })
+    let accepting = accept_all(listener, Rc::clone(&door), phases, Rc::clone(&open));
+    runtime::spawn("kafka accept", accepting);
+    Ok(Server { local_address, phase, open, door })
 }
 
 impl Server {
@@ -106,6 +110,24 @@ impl Server {
     /// Connections that are open on this core.
     pub fn open_connections(&self) -> usize {
         self.open.count.get()
+    }
+
+    /// What says at any time, on this core, what the door has counted.
+    pub(crate) fn counts(&self) -> impl Fn() -> DoorCounts + 'static {
+        let (door, open) = (Rc::downgrade(&self.door), Rc::clone(&self.open));
+        move || {
+            let Some(door) = door.upgrade() else { return DoorCounts::default() };
+            DoorCounts {
+                apis: door.metrics.api_counts(),
+                received_bytes: door.metrics.received_bytes.get(),
+                sent_bytes: door.metrics.sent_bytes.get(),
+                connections_open: open.count.get(),
+                connections_accepted: door.metrics.accepted.get(),
+                connections_closed_for_cause: door.metrics.closed_for_cause.get(),
+                memory_used_bytes: door.budget.max_bytes() - door.budget.free_bytes(),
+                memory_max_bytes: door.budget.max_bytes(),
+            }
+        }
     }
 
     /// Stops accepting and reading, lets replies under way go out for a bounded time, and closes.
@@ -144,6 +166,7 @@ async fn accept_all(
         };
         match select(Box::pin(accept), draining.as_mut()).await {
             Either::Left((Ok(stream), _)) => {
+                door.metrics.accepted.increment();
                 let counted = Counted::new(&open);
                 let serving = serve_one(Rc::clone(&door), stream, phases.clone(), counted);
                 runtime::spawn("kafka connection", serving);

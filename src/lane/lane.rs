@@ -9,6 +9,7 @@ use std::{
 use batch::BatchHeader;
 use bytes::{Bytes, BytesMut};
 use journal::{Journal, JournalPosition};
+use metrics::{Traffic, TrafficCounts};
 use model::{CommandIndex, LaneId, LeaderEpoch, Offset, Term, Timestamp, TopicPartition};
 use runtime::sync::oneshot;
 use state::producers::Sequenced;
@@ -71,6 +72,8 @@ pub struct Lane {
     pending: RefCell<VecDeque<Pending>>,
     partitions: RefCell<BTreeMap<TopicPartition, Rc<OwnedPartition>>>,
     changed: Cell<bool>,
+    /// What partitions had taken that are no longer here.
+    removed: Traffic,
 }
 
 impl Lane {
@@ -85,6 +88,7 @@ impl Lane {
             pending: RefCell::default(),
             partitions: RefCell::default(),
             changed: Cell::new(false),
+            removed: Traffic::default(),
         }
     }
 
@@ -147,7 +151,16 @@ impl Lane {
     /// Lets a partition go, for deletion. Appends still on their way answer "unknown partition".
     pub fn remove_partition(&self, id: TopicPartition) -> Option<Rc<OwnedPartition>> {
         self.changed.set(true);
-        self.partitions.borrow_mut().remove(&id)
+        let removed = self.partitions.borrow_mut().remove(&id);
+        if let Some(partition) = &removed {
+            self.removed.absorb(partition.taken.counts());
+        }
+        removed
+    }
+
+    /// What partitions had taken that were removed since.
+    pub fn taken_of_removed(&self) -> TrafficCounts {
+        self.removed.counts()
     }
 
     /// Checks a batch's producer sequence, gives it its offset, and journals it. The slot is
@@ -293,11 +306,15 @@ fn apply(effect: Effect) {
     match effect {
         Effect::Append { partition, batch, header, log_append_time, slot } => {
             let outcome = match partition.log.append(batch, &header) {
-                Ok(()) => Ok(Appended {
-                    base_offset: header.base_offset,
-                    log_append_time,
-                    log_start: partition.log.log_start(),
-                }),
+                Ok(()) => {
+                    let records = u64::try_from(header.record_count).unwrap_or(0);
+                    partition.taken.note(records, header.size_bytes() as u64);
+                    Ok(Appended {
+                        base_offset: header.base_offset,
+                        log_append_time,
+                        log_start: partition.log.log_start(),
+                    })
+                }
                 Err(partition::StorageError::Deleted { .. }) => Err(ProposeError::UnknownPartition),
                 Err(broken) => runtime::abort(&format!(
                     "a durable batch of {} cannot be applied: {broken}",

@@ -5,6 +5,7 @@ use std::{
     rc::Rc,
 };
 
+use metrics::Traffic;
 use model::{Offset, Timestamp, TopicConfig, TopicPartition};
 use partition::Partition;
 use state::producers::ProducerTable;
@@ -20,6 +21,8 @@ pub struct OwnedPartition {
     /// Producer sequences, as far as proposed.
     pub(crate) producers: RefCell<ProducerTable>,
     config: RefCell<Rc<TopicConfig>>,
+    /// What was applied since this process opened it.
+    pub taken: Traffic,
 }
 
 impl OwnedPartition {
@@ -36,6 +39,7 @@ impl OwnedPartition {
             log,
             producers: RefCell::new(producers),
             config: RefCell::new(config),
+            taken: Traffic::default(),
         }
     }
 

@@ -70,13 +70,17 @@ impl Inner {
             if reading.at >= ceiling.min(self.log.borrow().log_end) {
                 return Ok(reading.found);
             }
+            let before_bytes = reading.found.size_bytes;
             if self.read_tail(&mut reading) {
+                self.storage.reads.tail.note(reading.found.size_bytes - before_bytes);
                 return Ok(reading.found);
             }
             let segment = self.log.borrow().segment_of(reading.at).cloned();
             // The range check has shown that there is one.
             let Some(segment) = segment else { return Ok(reading.found) };
-            match self.read_segment(&segment, &mut reading).await {
+            let outcome = self.read_segment(&segment, &mut reading).await;
+            self.storage.reads.segments.note(reading.found.size_bytes - before_bytes);
+            match outcome {
                 Ok(true) => {}
                 Ok(false) => return Ok(reading.found),
                 // Replaced or dropped before its file was opened: look again.

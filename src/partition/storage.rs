@@ -19,6 +19,7 @@ use crate::{
     lru::Lru,
     offset_index::SparseIndex,
     partition::Inner,
+    read_metrics::{ReadCounts, ReadMetrics},
     segment::Segment,
     segment_header::{self, FIRST_BATCH_AT},
 };
@@ -70,6 +71,7 @@ pub struct CoreStorage {
     full: Cell<bool>,
     flushing: Cell<bool>,
     pub(crate) compaction_turn: Semaphore,
+    pub(crate) reads: ReadMetrics,
 }
 
 impl CoreStorage {
@@ -87,6 +89,7 @@ impl CoreStorage {
             full: Cell::new(false),
             flushing: Cell::new(false),
             compaction_turn: Semaphore::new(1),
+            reads: ReadMetrics::default(),
             config,
         })
     }
@@ -106,6 +109,11 @@ impl CoreStorage {
     /// Bytes of the tails that are not written to segments yet.
     pub fn unflushed_bytes(&self) -> usize {
         self.unflushed_bytes.get()
+    }
+
+    /// Where reads found their batches.
+    pub fn read_counts(&self) -> ReadCounts {
+        self.reads.counts()
     }
 
     /// How many partitions there are on the core.

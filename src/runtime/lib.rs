@@ -24,7 +24,7 @@
 //! | module | names |
 //! |---|---|
 //! | `tasks` | `spawn`, `spawn_background`, `spawn_joinable`, `Task`, `yield_now`, `current_core`, `abort` |
-//! | `clock` | `now`, `sleep`, `wall_clock`, `random_u64` |
+//! | `clock` | `now`, `sleep`, `wall_clock`, `random_u64`, `core_cpu_time` |
 //! | `cores` | `Cores`, `RunningCores`, `start`, `run_single` |
 //! | `net` | `Listener`, `Stream`, `ReadHalf`, `WriteHalf`, `connect` |
 //! | `fs` | `File`, `DirectoryLock` and the directory operations |
@@ -49,7 +49,7 @@ mod memory;
 pub mod net;
 mod time;
 
-pub use backend::clock::{now, random_u64, sleep, wall_clock};
+pub use backend::clock::{core_cpu_time, now, random_u64, sleep, wall_clock};
 pub use backend::cores::{Cores, RunningCores, run_single, start};
 pub use backend::tasks::{
     Task, abort, current_core, spawn, spawn_background, spawn_joinable, yield_now,

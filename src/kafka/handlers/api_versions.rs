@@ -55,10 +55,14 @@ pub fn unknown_version(request: Request) -> ReplyFuture {
 
 fn send(request: &Request, error_code: i16, ranges: &[ApiRange]) -> Reply {
     let version = request.version();
-    request.reply_to().with_plain_header().send_by_hand(ranges.len() * 7 + 128, |writer| {
-        let features = if error_code == 0 { FEATURES } else { &[] };
-        codec::write_response(writer, version, error_code, ranges, features);
-    })
+    request.reply_to().with_plain_header().send_by_hand(
+        ranges.len() * 7 + 128,
+        [error_code],
+        |writer| {
+            let features = if error_code == 0 { FEATURES } else { &[] };
+            codec::write_response(writer, version, error_code, ranges, features);
+        },
+    )
 }
 
 /// Letters, digits, dots and dashes, beginning and ending with a letter or digit, as Kafka has it.

@@ -58,7 +58,7 @@ async fn serve(mut request: Request) -> Reply {
         total_bytes: -1,
         usable_bytes: usable.and_then(|bytes| i64::try_from(bytes).ok()).unwrap_or(-1),
     };
-    reply_to.send_by_hand(256, |writer| {
+    reply_to.send_by_hand(256, [directory.error_code], |writer| {
         codec::write_response(writer, reply_to.version(), &directory);
     })
 }

@@ -172,7 +172,9 @@ fn fetched_partition(index: i32, answer: Result<Fetched, Refusal>) -> FetchedPar
 }
 
 fn send(reply_to: ReplyTo, head: FetchedHead, fetched: &[FetchedTopic]) -> Reply {
-    reply_to.send_by_hand(codec::response_bytes(fetched), |writer| {
+    let partitions = fetched.iter().flat_map(|topic| &topic.partitions);
+    let codes = partitions.map(|partition| partition.error_code).chain([head.error_code]);
+    reply_to.send_by_hand(codec::response_bytes(fetched), codes, |writer| {
         codec::write_response(writer, reply_to.version(), head, fetched);
     })
 }

@@ -68,7 +68,12 @@ fn serve(mut request: Request) -> ReplyFuture {
     Box::pin(async move {
         let answers = places.fill(ticket.await);
         let produced = collect(outline, answers);
-        if acks == Acks::None { answer_none(&produced) } else { send(reply_to, &produced) }
+        if acks == Acks::None {
+            reply_to.count_errors(codes(&produced));
+            answer_none(&produced)
+        } else {
+            send(reply_to, &produced)
+        }
     })
 }
 
@@ -148,9 +153,16 @@ fn answer_none(produced: &[ProducedTopic]) -> Reply {
     }
 }
 
+/// The partitions' error codes.
+fn codes(produced: &[ProducedTopic]) -> impl Iterator<Item = i16> {
+    let partitions = produced.iter().flat_map(|topic| &topic.partitions);
+    partitions.map(|partition| partition.outcome.as_ref().err().map_or(0, |refusal| refusal.code))
+}
+
 fn send(reply_to: ReplyTo, produced: &[ProducedTopic]) -> Reply {
     let partitions: usize = produced.iter().map(|topic| topic.partitions.len()).sum();
-    reply_to.send_by_hand(16 + produced.len() * 24 + partitions * 48, |writer| {
+    let body_bytes = 16 + produced.len() * 24 + partitions * 48;
+    reply_to.send_by_hand(body_bytes, codes(produced), |writer| {
         codec::write_response(writer, reply_to.version(), produced);
     })
 }

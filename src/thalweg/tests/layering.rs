@@ -18,6 +18,7 @@ use std::{
 const ROOMS: &[&[&str]] = &[
     &["model"],
     &["batch"],
+    &["metrics"],
     &["runtime"],
     &["journal"],
     &["partition"],
@@ -32,7 +33,7 @@ const ROOMS: &[&[&str]] = &[
 ];
 
 /// What runs on either runtime, and so must reach the world through `runtime` alone.
-const SIMULATED: &[&str] = &["journal", "partition", "state", "lane", "broker", "kafka"];
+const SIMULATED: &[&str] = &["metrics", "journal", "partition", "state", "lane", "broker", "kafka"];
 
 /// Paths that code in [`SIMULATED`] must not name, and where to go instead.
 const NOT_SIMULATED: &[(&str, &str)] = &[

@@ -6,6 +6,7 @@ use runtime::net::SocketAddr;
 
 use broker::{BrokerHandle, BrokerSettings, RunningBroker};
 use bytes::{BufMut, Bytes, BytesMut};
+use futures_util::future::join;
 use kafka::{DoorReader, Doors, KafkaConfig};
 use kafka_protocol::protocol::{Decodable, HeaderVersion, Request, StrBytes};
 use runtime::{
@@ -119,13 +120,26 @@ impl Client {
         let _ = self.write.write_all(bytes).await;
     }
 
+    /// Sends bytes as they are and reads so many replies meanwhile, as a client must that sends
+    /// more than the network holds. Gives their correlation ids.
+    pub async fn send_and_read(&mut self, bytes: &[u8], replies: usize) -> Vec<i32> {
+        let Client { read, write, .. } = self;
+        let reading = async {
+            let mut ids = Vec::new();
+            for _ in 0..replies {
+                let reply = read_reply(read).await.expect("the connection was closed");
+                ids.push(i32::from_be_bytes(reply[..4].try_into().unwrap()));
+            }
+            ids
+        };
+        let (sent, ids) = join(write.write_all(bytes), reading).await;
+        sent.unwrap();
+        ids
+    }
+
     /// The next reply without its size; `None` if the broker closed the connection.
     pub async fn reply_bytes(&mut self) -> Option<Bytes> {
-        let mut size = [0; 4];
-        self.read.read_exact(&mut size).await.ok()?;
-        let mut frame = vec![0; i32::from_be_bytes(size) as usize];
-        self.read.read_exact(&mut frame).await.ok()?;
-        Some(Bytes::from(frame))
+        read_reply(&mut self.read).await
     }
 
     /// Makes a topic and gives its id.
@@ -153,6 +167,14 @@ impl Client {
         assert_eq!(result.error_code, 0, "{:?}", result.error_message);
         result.topic_id
     }
+}
+
+async fn read_reply(read: &mut ReadHalf) -> Option<Bytes> {
+    let mut size = [0; 4];
+    read.read_exact(&mut size).await.ok()?;
+    let mut frame = vec![0; i32::from_be_bytes(size) as usize];
+    read.read_exact(&mut frame).await.ok()?;
+    Some(Bytes::from(frame))
 }
 
 /// A request's frame, size included.
