@@ -1,6 +1,6 @@
 //! The life of one request: who is meant, is it admitted, what is the answer.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -13,7 +13,8 @@ use kinesis::Caller;
 use uuid::Uuid;
 
 use crate::{
-    config::AwsConfig, fault::Fault, memory::Memory, request_body, service::Service, signature,
+    config::AwsConfig, door_metrics::DoorMetrics, fault::Fault, memory::Memory, request_body,
+    service::Service, signature,
 };
 
 const JSON: &str = "application/x-amz-json-1.1";
@@ -30,15 +31,21 @@ pub(crate) struct Door<S> {
     pub service: S,
     pub config: AwsConfig,
     pub memory: Memory,
+    pub metrics: Arc<DoorMetrics>,
 }
 
 impl<S: Service> Door<S> {
     /// Answers a request. There is always an answer.
     pub async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        let began = Instant::now();
         let request_id = Uuid::new_v4().to_string();
         let (head, mut body) = request.into_parts();
         let mut response = if head.method == Method::POST {
-            match self.operation(&head.headers, &mut body).await {
+            let named = operation::<S>(&head.headers);
+            let answered = self.operation(&named, &head.headers, &mut body).await;
+            let error = answered.as_ref().err().map(|fault| fault.code);
+            self.metrics.note(named.ok(), began.elapsed(), error);
+            match answered {
                 Ok(response) => response,
                 Err(fault) => {
                     tracing::debug!(%request_id, ?fault, "request refused");
@@ -59,10 +66,11 @@ impl<S: Service> Door<S> {
 
     async fn operation(
         &self,
+        named: &Result<&str, Fault>,
         headers: &HeaderMap,
         body: &mut Incoming,
     ) -> Result<Response<Full<Bytes>>, Fault> {
-        let operation = operation::<S>(headers)?;
+        let operation = named.clone()?;
         check_content(headers)?;
         let weight = self.service.weight(operation);
         let patience = self.config.limits.body_timeout;

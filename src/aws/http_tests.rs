@@ -23,6 +23,10 @@ struct Parrot;
 impl Service for Parrot {
     const TARGET: &'static str = "Parrot_1";
 
+    fn operations() -> impl Iterator<Item = &'static str> {
+        ["Echo", "Sleep", "Big"].into_iter()
+    }
+
     fn weight(&self, _operation: &str) -> Weight {
         Weight { body_bytes_max: 1000, answer_bytes_max: 1000 }
     }
@@ -235,4 +239,23 @@ fn a_serialization_error_has_its_text_under_another_name() {
         text(kinesis::ApiError::not_built("SplitShard").into()),
         r#"{"__type":"NotImplementedException","message":"SplitShard is not served by thalweg yet."}"#
     );
+}
+
+#[tokio::test]
+async fn requests_are_counted_by_operation_and_error() {
+    let server = start(limits()).await;
+    for _ in 0..3 {
+        exchange(&server, &request("Parrot_1.Echo", "", "{}")).await;
+    }
+    exchange(&server, &request("Parrot_1.Echo", "Content-Encoding: gzip\r\n", "{}")).await;
+    exchange(&server, &request("Parrot_1.Sing", "", "{}")).await;
+
+    let counts = server.reader().read();
+    let [echo, other] = &counts.operations[..] else { panic!("{counts:?}") };
+    assert_eq!((echo.name, echo.requests, echo.time_ns.count()), ("Echo", 4, 4));
+    assert_eq!(echo.errors.iter().collect::<Vec<_>>(), [(&"UnsupportedMediaTypeException", &1)]);
+    assert_eq!((other.name, other.requests), ("(other)", 1));
+    assert_eq!(other.errors.iter().collect::<Vec<_>>(), [(&"UnknownOperationException", &1)]);
+    assert_eq!(counts.connections_accepted, 5);
+    assert_eq!(counts.memory_max_bytes, 1 << 20);
 }

@@ -23,8 +23,25 @@ const GET_ANSWER_BYTES_MAX: usize = 32 << 20;
 const LIST_ANSWER_BYTES_MAX: usize = 8 << 20;
 const ANSWER_BYTES_MAX: usize = 256 << 10;
 
+/// The operations that [`Service::call`] carries out.
+const BUILT: &[&str] = &[
+    "CreateStream",
+    "DeleteStream",
+    "DescribeStreamSummary",
+    "GetRecords",
+    "GetShardIterator",
+    "ListShards",
+    "ListStreams",
+    "PutRecord",
+    "PutRecords",
+];
+
 impl<L: Log> Service for Kinesis<L> {
     const TARGET: &'static str = "Kinesis_20131202";
+
+    fn operations() -> impl Iterator<Item = &'static str> {
+        BUILT.iter().chain(model_operations::NOT_BUILT).copied()
+    }
 
     fn weight(&self, operation: &str) -> Weight {
         let body_bytes_max = match operation {

@@ -17,6 +17,7 @@
 //! `kinesis_service.rs` (which operation calls what).
 
 mod config;
+mod door_metrics;
 mod exchange;
 mod fault;
 mod json;
@@ -28,6 +29,7 @@ mod service;
 mod signature;
 
 pub use config::{AwsConfig, AwsLimits};
+pub use door_metrics::{DoorCounts, DoorReader, OperationCounts};
 pub use server::{AwsServer, ServeError, serve};
 
 #[cfg(test)]

@@ -22,6 +22,16 @@ impl Memory {
         Memory { free: Arc::new(Semaphore::new(grains as usize)), grains }
     }
 
+    /// All there is, in bytes.
+    pub fn max_bytes(&self) -> usize {
+        self.grains as usize * GRAIN_BYTES
+    }
+
+    /// What is taken of it, in bytes.
+    pub fn used_bytes(&self) -> usize {
+        self.max_bytes().saturating_sub(self.free.available_permits() * GRAIN_BYTES)
+    }
+
     /// Waits for `bytes`, or for all there is if that is less: a single request of any legal
     /// size gets through.
     pub async fn admit(&self, bytes: usize) -> Option<Share> {
@@ -74,6 +84,7 @@ mod tests {
         let memory = Memory::new(10 * GRAIN_BYTES);
         let share = memory.admit(8 * GRAIN_BYTES).await.unwrap();
         assert_eq!(memory.free.available_permits(), 2);
+        assert_eq!((memory.used_bytes(), memory.max_bytes()), (8 * GRAIN_BYTES, 10 * GRAIN_BYTES));
         let reply = share.hold(vec![7; 3 * GRAIN_BYTES]);
         assert_eq!(memory.free.available_permits(), 7);
         drop(reply);

@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use crate::{
     config::{AwsConfig, AwsLimits},
+    door_metrics::{DoorMetrics, DoorReader},
     exchange::Door,
     memory::Memory,
     service::Service,
@@ -32,12 +33,23 @@ pub enum ServeError {
 #[derive(Debug)]
 pub struct AwsServer {
     door: HttpDoor,
+    metrics: Arc<DoorMetrics>,
+    memory: Memory,
 }
 
 impl AwsServer {
     /// The address that it listens on, with the port that the system chose if 0 was asked for.
     pub fn local_address(&self) -> SocketAddr {
         self.door.local_address()
+    }
+
+    /// What the door counts.
+    pub fn reader(&self) -> DoorReader {
+        DoorReader {
+            metrics: Arc::clone(&self.metrics),
+            connections: self.door.connections().clone(),
+            memory: self.memory.clone(),
+        }
     }
 
     /// Takes no more connections, lets requests that are under way finish (within
@@ -61,13 +73,15 @@ pub(crate) async fn open<S: Service>(
 ) -> Result<AwsServer, ServeError> {
     let (listen, limits) = (config.listen, config.limits);
     let memory = Memory::new(limits.memory_bytes);
-    let door = Arc::new(Door { service, config, memory });
+    let metrics = Arc::new(DoorMetrics::new(S::operations()));
+    let door = Door { service, config, memory: memory.clone(), metrics: Arc::clone(&metrics) };
+    let door = Arc::new(door);
     let door = http_door::open(listen, http_limits(limits), move |request| {
         Arc::clone(&door).answer(request)
     })
     .await
     .map_err(|error| ServeError::Listen { address: listen, error })?;
-    Ok(AwsServer { door })
+    Ok(AwsServer { door, metrics, memory })
 }
 
 fn http_limits(limits: AwsLimits) -> HttpLimits {

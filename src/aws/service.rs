@@ -21,6 +21,9 @@ pub(crate) trait Service: Send + Sync + 'static {
     /// What precedes the operation and its dot in `X-Amz-Target`.
     const TARGET: &'static str;
 
+    /// All operations that the service has a name for.
+    fn operations() -> impl Iterator<Item = &'static str>;
+
     /// How much memory to hold ready for an operation, known or not.
     fn weight(&self, operation: &str) -> Weight;
 

@@ -16,4 +16,4 @@
 mod listener;
 mod patient;
 
-pub use listener::{HttpDoor, HttpLimits, open};
+pub use listener::{HttpConnections, HttpDoor, HttpLimits, open};

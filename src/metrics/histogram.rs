@@ -23,13 +23,13 @@ impl Buckets {
     pub const NANOSECONDS: Buckets = Buckets { lowest_log2: 13, octaves: 23, steps_log2: 1 };
 
     /// How many buckets there are, the unbounded one included.
-    fn count(self) -> usize {
+    pub(crate) fn count(self) -> usize {
         let bounded = 1 + (self.octaves << self.steps_log2);
         bounded as usize + 1
     }
 
     /// The bucket of a value. A value that equals a bound is within it.
-    fn of(self, value: u64) -> usize {
+    pub(crate) fn of(self, value: u64) -> usize {
         let below = value.saturating_sub(1);
         let Some(octave) = below.checked_ilog2().and_then(|log| log.checked_sub(self.lowest_log2))
         else {
@@ -93,9 +93,9 @@ impl Histogram {
 /// What one or more histograms have counted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HistogramCounts {
-    buckets: Buckets,
-    counts: Vec<u64>,
-    sum: u64,
+    pub(crate) buckets: Buckets,
+    pub(crate) counts: Vec<u64>,
+    pub(crate) sum: u64,
 }
 
 impl HistogramCounts {

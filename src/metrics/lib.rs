@@ -11,14 +11,16 @@
 //! so that counting looks nothing up.
 //!
 //! **What it must never do.** Read a clock: durations come from `runtime`'s, so that the simulator
-//! stays in control. Be shared between threads: that is why nothing here is `Sync`.
+//! stays in control. Be shared between cores: only what doors on tokio count with is `Sync`.
 //!
 //! **Where to start reading.** [`counter`], then [`histogram`].
 
 pub mod counter;
 pub mod histogram;
+pub mod shared;
 pub mod traffic;
 
 pub use counter::Counter;
 pub use histogram::{Buckets, Histogram, HistogramCounts};
+pub use shared::SharedHistogram;
 pub use traffic::{Traffic, TrafficCounts};
