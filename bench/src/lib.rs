@@ -8,6 +8,7 @@
 //! (coordinated omission), or write a figure that was not measured.
 //! Start reading at `load/schedule.rs` for what a latency is, and at `compare/runner.rs` for what a round is.
 
+pub mod compare;
 pub mod load;
 pub mod measure;
 pub mod wire;

@@ -9,6 +9,6 @@ pub mod produce;
 mod progress;
 mod record;
 pub mod report;
-mod schedule;
+pub mod schedule;
 mod sender;
 pub mod topic;

@@ -5,6 +5,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
+use bench::compare::options::CompareOptions;
+use bench::compare::{runner, scenarios};
 use bench::load::options::{ConsumeOptions, EndToEndOptions, Output, ProduceOptions};
 use bench::load::report::LoadReport;
 use bench::load::{consume, end_to_end, produce};
@@ -27,6 +29,10 @@ enum Command {
     Consume(ConsumeOptions),
     /// Send and read; measure the time from the intended sending to the arrival
     EndToEnd(EndToEndOptions),
+    /// Measure this broker and others in turn, by scenarios; write one table of medians and ratios
+    Compare(CompareOptions),
+    /// List the scenarios and their groups
+    Scenarios,
     /// Measure the bare disk and the bare loopback
     Limits {
         /// Folder on the disk to measure
@@ -53,6 +59,17 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Produce(options) => show(&produce::produce(&options)?, &options.output),
         Command::Consume(options) => show(&consume::consume(&options)?, &options.output),
         Command::EndToEnd(options) => show(&end_to_end::end_to_end(&options)?, &options.output),
+        Command::Compare(options) => {
+            println!("{}", runner::compare(&options)?);
+            Ok(())
+        }
+        Command::Scenarios => {
+            for scenario in scenarios::all() {
+                let groups = scenario.groups().join(", ");
+                println!("{:32} ({groups}) {}", scenario.name(), scenario.about());
+            }
+            Ok(())
+        }
         Command::Limits { folder, seconds } => {
             println!("{}", limits::measure(&folder, Duration::from_secs(seconds))?.text());
             Ok(())

@@ -92,7 +92,9 @@ impl Connection {
             .map(|topic| MetadataRequestTopic::default().with_name(Some(topic_name(topic))))
             .into_iter()
             .collect();
-        let request = MetadataRequest::default().with_topics(Some(topics));
+        let request = MetadataRequest::default()
+            .with_topics(Some(topics))
+            .with_allow_auto_topic_creation(false);
         self.call(METADATA_VERSION, &request)
     }
 

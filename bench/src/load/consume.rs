@@ -187,9 +187,10 @@ pub fn consume(options: &ConsumeOptions) -> anyhow::Result<LoadReport> {
             read_through(&unmeasured, partitions).context("the reading before the measured one")?;
             read_through(options, partitions)
         }
+        Reading::AsIs => read_through(options, partitions),
         Reading::Cold => {
             let folder = options.server_data.as_deref().context("--server-data is needed")?;
-            drop_from_page_cache(folder)?;
+            drop_from_page_cache(folder, &options.target.topic)?;
             read_through(options, partitions)
         }
     }
@@ -313,16 +314,20 @@ fn report(
     })
 }
 
-/// Writes what is dirty below `folder` to the disk, and drops it from the page cache.
-pub fn drop_from_page_cache(folder: &Path) -> anyhow::Result<()> {
-    for entry in
-        std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?
-    {
+/// Writes what is dirty in the files of `topic` below `folder` to the disk, and drops them from the page cache. Both
+/// this broker and Kafka name a folder by the topic. Files of other topics are left alone: to sync them would
+/// disturb who writes to them.
+pub fn drop_from_page_cache(folder: &Path, topic: &str) -> anyhow::Result<()> {
+    let entries =
+        std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    for entry in entries {
         let path = entry?.path();
         if path.is_dir() {
-            drop_from_page_cache(&path)?;
-        } else if let Ok(file) = std::fs::File::open(&path) {
-            // (Not there any more: the broker removed it meanwhile.)
+            drop_from_page_cache(&path, topic)?;
+        } else if path.parent().is_some_and(|parent| parent.to_string_lossy().contains(topic))
+            && let Ok(file) = std::fs::File::open(&path)
+        {
+            // (A file that cannot be opened: the broker removed it meanwhile.)
             file.sync_all().with_context(|| format!("cannot sync {}", path.display()))?;
             fadvise(&file, 0, None, Advice::DontNeed)
                 .with_context(|| format!("cannot drop {} from the page cache", path.display()))?;

@@ -88,15 +88,19 @@ pub struct Span {
 /// `bench produce`.
 #[derive(Args, Clone, Debug, Serialize)]
 pub struct ProduceOptions {
+    /// The broker and the topic.
     #[command(flatten)]
     pub target: Target,
+    /// What is sent.
     #[command(flatten)]
     pub sending: Sending,
+    /// How long.
     #[command(flatten)]
     pub span: Span,
     /// Measure until this many records are acknowledged, from the first on: no duration, no warm-up
     #[arg(short = 'n', long, conflicts_with_all = ["duration", "warm_up"], value_parser = clap::value_parser!(u64).range(1..))]
     pub records: Option<u64>,
+    /// What is written where.
     #[command(flatten)]
     pub output: Output,
 }
@@ -104,6 +108,7 @@ pub struct ProduceOptions {
 /// `bench consume`.
 #[derive(Args, Clone, Debug, Serialize)]
 pub struct ConsumeOptions {
+    /// The broker and the topic.
     #[command(flatten)]
     pub target: Target,
     /// Where the records are when they are read
@@ -112,14 +117,16 @@ pub struct ConsumeOptions {
     /// Consumers: clients that share the partitions
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     pub consumers: u64,
-    /// cached, cold: read this many records, over and over from the beginning if need be. Without it: each once
+    /// All but tailing: read this many records, over and over from the beginning if need be. Without it: each once
     #[arg(short = 'n', long)]
     pub records: Option<u64>,
-    /// cold: the broker's data folder, whose files are dropped from the page cache before reading
+    /// cold: the broker's data folder; files of the topic in it are dropped from the page cache before reading
     #[arg(long, value_name = "DIR", required_if_eq("mode", "cold"))]
     pub server_data: Option<PathBuf>,
+    /// How long.
     #[command(flatten)]
     pub span: Span,
+    /// What is written where.
     #[command(flatten)]
     pub output: Output,
 }
@@ -127,18 +134,22 @@ pub struct ConsumeOptions {
 /// `bench end-to-end`.
 #[derive(Args, Clone, Debug, Serialize)]
 pub struct EndToEndOptions {
+    /// The broker and the topic.
     #[command(flatten)]
     pub target: Target,
+    /// What is sent.
     #[command(flatten)]
     pub sending: Sending,
     /// Consumers: clients that share the partitions
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     pub consumers: u64,
+    /// How long.
     #[command(flatten)]
     pub span: Span,
     /// Seconds to wait for the last records
     #[arg(long, default_value_t = 10.0, value_parser = not_negative)]
     pub drain: f64,
+    /// What is written where.
     #[command(flatten)]
     pub output: Output,
 }
@@ -215,7 +226,9 @@ pub enum Reading {
     Tailing,
     /// From the beginning, after one reading that is not measured
     Cached,
-    /// From the beginning, after the broker's files were dropped from the page cache
+    /// From the beginning, wherever they are
+    AsIs,
+    /// From the beginning, after the topic's files were dropped from the page cache
     Cold,
 }
 

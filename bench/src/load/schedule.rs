@@ -27,6 +27,11 @@ impl Schedule {
     }
 }
 
+/// How many records of `record_size` bytes make `gigabytes` (10^9 bytes); at least one.
+pub fn records_in(gigabytes: f64, record_size: u64) -> u64 {
+    ((gigabytes * 1e9) as u64 / record_size.max(1)).max(1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -30,8 +30,15 @@ impl CpuSeconds {
     /// What process `pid` has used so far.
     pub fn of(pid: u32) -> io::Result<CpuSeconds> {
         let path = format!("/proc/{pid}/stat");
-        parse_stat(&fs::read_to_string(&path)?, clock_ticks_per_second() as f64)
+        parse_stat(&fs::read_to_string(&path)?, OWN, clock_ticks_per_second() as f64)
             .ok_or_else(|| malformed(&path))
+    }
+
+    /// What those child processes of this one have used that have ended and were waited for.
+    pub fn of_ended_children() -> io::Result<CpuSeconds> {
+        let path = "/proc/self/stat";
+        parse_stat(&fs::read_to_string(path)?, CHILDREN, clock_ticks_per_second() as f64)
+            .ok_or_else(|| malformed(path))
     }
 }
 
@@ -64,11 +71,14 @@ fn malformed(path: &str) -> io::Error {
     )
 }
 
-// proc(5): pid (comm) state …; utime and stime are the 14th and 15th fields. The name may hold spaces and
-// parentheses, so counting starts behind the last one.
-fn parse_stat(stat: &str, ticks_per_second: f64) -> Option<CpuSeconds> {
+// proc(5): pid (comm) state …; utime and stime are the 14th and 15th fields, those of children the next two. The
+// name may hold spaces and parentheses, so counting starts behind the last one, with the third field.
+const OWN: usize = 14 - 3;
+const CHILDREN: usize = 16 - 3;
+
+fn parse_stat(stat: &str, first: usize, ticks_per_second: f64) -> Option<CpuSeconds> {
     let (_, fields) = stat.rsplit_once(')')?;
-    let mut fields = fields.split_ascii_whitespace().skip(11);
+    let mut fields = fields.split_ascii_whitespace().skip(first);
     let mut seconds = || Some(fields.next()?.parse::<u64>().ok()? as f64 / ticks_per_second);
     Some(CpuSeconds { user: seconds()?, system: seconds()? })
 }
@@ -90,9 +100,11 @@ mod tests {
     fn processor_time_is_read_behind_a_name_that_imitates_the_fields() {
         let stat =
             "42 (odd) name 1 2) S 1 42 42 0 -1 4194560 100 0 0 0 250 75 3 4 20 0 9 0 100 1 2";
-        let cpu = parse_stat(stat, 100.0).unwrap();
+        let cpu = parse_stat(stat, OWN, 100.0).unwrap();
         assert_eq!(cpu, CpuSeconds { user: 2.5, system: 0.75 });
         assert_eq!(cpu.total(), 3.25);
+        let children = parse_stat(stat, CHILDREN, 100.0).unwrap();
+        assert_eq!(children, CpuSeconds { user: 0.03, system: 0.04 });
     }
 
     #[test]

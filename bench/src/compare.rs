@@ -1,0 +1,16 @@
+//! The comparison: the same scenario against several brokers in turn, round by round, and one table of it.
+
+pub mod kafka;
+mod load_run;
+mod machine;
+pub mod measurement;
+mod nisshi;
+pub mod options;
+mod page_cache;
+pub mod runner;
+pub mod scenario;
+pub mod scenarios;
+pub mod system;
+pub mod table;
+mod thalweg;
+mod tool;
