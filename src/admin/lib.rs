@@ -14,10 +14,11 @@
 //! asked once a page, and a core that does not answer in time is told of, not waited for); decide
 //! anything about data.
 //!
-//! **Where to start reading.** [`routes`] (which path answers what), then [`readiness`].
+//! **Where to start reading.** [`routes`] (which path answers what), then [`readiness`] and `metrics/mod.rs`.
 
 mod answers;
 mod config;
+mod metrics;
 mod readiness;
 mod routes;
 mod server;

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use broker::{Broker, BrokerHandle};
+use broker::{Broker, BrokerHandle, RecoverySummary};
 use model::CoreId;
 
 /// A core that does not answer for so long is not ready.
@@ -12,6 +12,12 @@ pub(crate) const ANSWER_TIME_MAX: Duration = Duration::from_secs(2);
 pub struct Serving {
     /// The broker, recovered.
     pub broker: BrokerHandle,
+    /// What its recovery did.
+    pub recovery: RecoverySummary,
+    /// What the Kafka door counts.
+    pub kafka: kafka::DoorReader,
+    /// What the AWS door counts.
+    pub aws: aws::DoorReader,
 }
 
 /// How far the program has come.
@@ -32,6 +38,7 @@ pub(crate) enum NotReady {
     Stopping,
     StorageFull(CoreId),
     Silent(CoreId),
+    DoorSilent,
     Stopped(CoreId),
 }
 
@@ -47,6 +54,11 @@ impl fmt::Display for NotReady {
             NotReady::Silent(core) => {
                 write!(f, "{core} has not answered for {} s", ANSWER_TIME_MAX.as_secs())
             }
+            NotReady::DoorSilent => write!(
+                f,
+                "a core's Kafka door has not answered for {} s",
+                ANSWER_TIME_MAX.as_secs()
+            ),
             NotReady::Stopped(core) => write!(f, "{core} has stopped"),
         }
     }

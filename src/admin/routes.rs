@@ -9,6 +9,7 @@ use tokio::{sync::watch, time::timeout};
 use crate::{
     answers::{Answer, line, method_not_allowed, page},
     config::AdminConfig,
+    metrics::{self, MetricsPages},
     readiness::{self, Phase},
 };
 
@@ -21,11 +22,13 @@ const PATHS: &str = "the pages are /livez, /readyz, /metrics, /version and /log-
 pub(crate) struct Routes {
     config: AdminConfig,
     phases: watch::Receiver<Phase>,
+    metrics: MetricsPages,
 }
 
 impl Routes {
     pub fn new(config: AdminConfig, phases: watch::Receiver<Phase>) -> Routes {
-        Routes { config, phases }
+        let metrics = MetricsPages::new(config.build);
+        Routes { config, phases, metrics }
     }
 
     /// Answers a request. There is always an answer.
@@ -46,8 +49,14 @@ impl Routes {
                 Ok(()) => line(StatusCode::OK, "ready"),
                 Err(why) => line(StatusCode::SERVICE_UNAVAILABLE, format_args!("not ready: {why}")),
             },
+            ("/metrics", true) => match self.metrics.render(&phase).await {
+                Ok(text) => page(StatusCode::OK, metrics::CONTENT_TYPE, text),
+                Err(why) => line(StatusCode::SERVICE_UNAVAILABLE, why),
+            },
             ("/version", true) => self.version(),
-            ("/livez" | "/readyz" | "/version", false) => method_not_allowed("GET, HEAD"),
+            ("/livez" | "/readyz" | "/metrics" | "/version", false) => {
+                method_not_allowed("GET, HEAD")
+            }
             _ => line(StatusCode::NOT_FOUND, PATHS),
         }
     }

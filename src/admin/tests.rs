@@ -110,3 +110,17 @@ async fn it_closes_when_it_is_stopped() {
     server.stop().await;
     assert!(TcpStream::connect(address).await.is_err());
 }
+
+#[tokio::test]
+async fn before_recovery_is_done_metrics_tell_of_the_process() {
+    let server = start().await;
+    let (status, page) = ask(&server, "GET", "/metrics", "").await;
+    assert_eq!(status, 200);
+    for line in [
+        "thalweg_serving 0",
+        "thalweg_build_info{version=\"1.2.3\",commit=\"abc\"} 1",
+        "# TYPE process_resident_memory_bytes gauge",
+    ] {
+        assert!(page.lines().any(|one| one == line), "{line}:\n{page}");
+    }
+}

@@ -1,6 +1,6 @@
 //! What one core of the broker has counted, and what it holds at the moment, as plain numbers.
 
-use std::{cell::RefCell, collections::BTreeMap, time::Duration};
+use std::{cell::RefCell, collections::BTreeMap, ops::AddAssign, time::Duration};
 
 use journal::{Journal, JournalCounts};
 use metrics::{Traffic, TrafficCounts};
@@ -16,6 +16,8 @@ pub struct CoreCounts {
     pub core: CoreId,
     /// CPU time that the core's thread has used, in the kernel too.
     pub cpu_time: Duration,
+    /// Topics that there are, on all cores.
+    pub topic_count: usize,
     /// Partitions that live here.
     pub partitions: usize,
     /// All topics together, deleted ones too. Never falls while the process runs.
@@ -45,6 +47,23 @@ pub struct TopicCounts {
     pub taken: TrafficCounts,
     /// Given to readers by this core, which may not be the partition's.
     pub given: TrafficCounts,
+}
+
+impl TopicCounts {
+    /// What is left without `other`; nothing rather than less.
+    pub fn saturating_sub(self, other: TopicCounts) -> TopicCounts {
+        TopicCounts {
+            taken: self.taken.saturating_sub(other.taken),
+            given: self.given.saturating_sub(other.given),
+        }
+    }
+}
+
+impl AddAssign for TopicCounts {
+    fn add_assign(&mut self, other: TopicCounts) {
+        self.taken += other.taken;
+        self.given += other.given;
+    }
 }
 
 /// What this core has given to readers, by topic.
@@ -86,6 +105,7 @@ impl Broker {
         CoreCounts {
             core: self.core,
             cpu_time: runtime::core_cpu_time(),
+            topic_count: self.catalog.borrow().topics().count(),
             partitions: self.storage.partition_count(),
             total,
             topics,
@@ -115,8 +135,7 @@ impl Broker {
             }
         }
         for counts in topics.values() {
-            total.taken += counts.taken;
-            total.given += counts.given;
+            total += *counts;
         }
         let catalog = self.catalog.borrow();
         let mut named = Vec::with_capacity(topics.len());

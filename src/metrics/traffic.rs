@@ -38,6 +38,16 @@ pub struct TrafficCounts {
     pub bytes: u64,
 }
 
+impl TrafficCounts {
+    /// What is left without `other`; nothing rather than less.
+    pub fn saturating_sub(self, other: TrafficCounts) -> TrafficCounts {
+        TrafficCounts {
+            records: self.records.saturating_sub(other.records),
+            bytes: self.bytes.saturating_sub(other.bytes),
+        }
+    }
+}
+
 impl AddAssign for TrafficCounts {
     fn add_assign(&mut self, other: TrafficCounts) {
         self.records += other.records;

@@ -177,7 +177,12 @@ impl Process {
 
     /// What the admin door shows of it.
     fn shown(&self) -> Serving {
-        Serving { broker: self.broker.handle().clone() }
+        Serving {
+            broker: self.broker.handle().clone(),
+            recovery: self.broker.recovery(),
+            kafka: self.kafka.reader(),
+            aws: self.aws.reader(),
+        }
     }
 
     /// Doors first, so that what they took in is answered; then the last checkpoint.
