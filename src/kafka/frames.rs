@@ -21,6 +21,8 @@ const BUFFER_BYTES_BUSY: usize = 64 << 10;
 const BUSY_FOR: Duration = Duration::from_secs(1);
 /// How long the rest of a frame may make no progress: it holds a share of the memory budget.
 const STALL_MAX: Duration = Duration::from_secs(30);
+/// The slowest at which a frame may come on the whole, after [`STALL_MAX`].
+const BYTES_PER_SECOND_MIN: usize = 64 << 10;
 const SIZE_BYTES: usize = 4;
 
 /// A frame without its size, and its share of the memory budget.
@@ -46,8 +48,11 @@ pub enum FrameError {
     /// The client went in the middle of a frame.
     #[error("the connection ended within a frame")]
     Truncated,
-    /// The client stopped in the middle of a frame.
-    #[error("no byte of a frame's rest came for {} s", STALL_MAX.as_secs())]
+    /// The client stopped in the middle of a frame, or sends too slowly.
+    #[error(
+        "the rest of a frame stalled for {} s, or came with less than {BYTES_PER_SECOND_MIN} bytes a second",
+        STALL_MAX.as_secs()
+    )]
     Stalled,
     /// The socket failed.
     #[error("reading failed: {0}")]
@@ -101,16 +106,12 @@ impl FrameReader {
         self.start += SIZE_BYTES;
         // Before any memory is taken for it.
         let admission = self.budget.admit(size).await;
-        let mut bytes = BytesMut::zeroed(size);
+        let mut bytes = BytesMut::with_capacity(size);
         let buffered = self.buffered();
-        let at_hand = buffered.len().min(size);
-        if let (Some(to), Some(from)) = (bytes.get_mut(..at_hand), buffered.get(..at_hand)) {
-            to.copy_from_slice(from);
-        }
-        self.start += at_hand;
-        if let Some(rest) = bytes.get_mut(at_hand..) {
-            self.read_rest(rest).await?;
-        }
+        let at_hand = buffered.get(..size).unwrap_or(buffered);
+        bytes.extend_from_slice(at_hand);
+        self.start += at_hand.len();
+        self.read_rest(&mut bytes, size).await?;
         Ok(Some(Frame { bytes, admission }))
     }
 
@@ -131,12 +132,15 @@ impl FrameReader {
         self.buffer.get(self.start..self.end).unwrap_or_default()
     }
 
-    async fn read_rest(&mut self, rest: &mut [u8]) -> Result<(), FrameError> {
-        let mut filled = 0;
-        while let Some(room) = rest.get_mut(filled..).filter(|room| !room.is_empty()) {
-            match runtime::timeout(STALL_MAX, self.half.read(room)).await {
+    async fn read_rest(&mut self, frame: &mut BytesMut, size: usize) -> Result<(), FrameError> {
+        let patience = STALL_MAX + Duration::from_secs((size / BYTES_PER_SECOND_MIN) as u64);
+        let deadline = runtime::now() + patience;
+        while frame.len() < size {
+            let wanted = size - frame.len();
+            let left = deadline - runtime::now();
+            match runtime::timeout(STALL_MAX.min(left), self.half.read_into(frame, wanted)).await {
                 Ok(Ok(0)) => return Err(FrameError::Truncated),
-                Ok(Ok(count)) => filled += count,
+                Ok(Ok(_)) => {}
                 Ok(Err(error)) => return Err(FrameError::Io(error)),
                 Err(_) => return Err(FrameError::Stalled),
             }

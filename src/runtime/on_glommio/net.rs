@@ -15,6 +15,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::BytesMut;
 use futures_lite::io::{AsyncRead, AsyncWrite};
 use glommio::net::{TcpListener, TcpStream};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
@@ -28,6 +29,9 @@ const READY_READS_PER_TURN: u32 = 64;
 
 /// How long to wait when the process has no descriptor or memory left for one more connection.
 const PAUSE_WHEN_EXHAUSTED: Duration = Duration::from_millis(20);
+
+/// How much of what was waited for is read by way of the stack.
+const FIRST_BYTES: usize = 4096;
 
 type PendingAccept = Pin<Box<dyn Future<Output = io::Result<TcpStream>>>>;
 
@@ -179,6 +183,38 @@ impl ReadHalf {
         .await;
         self.ready_reads = if waited { 0 } else { self.ready_reads + 1 };
         result
+    }
+
+    /// As [`ReadHalf::read`], but adds at most `limit` bytes to `buffer` within its capacity, so that memory
+    /// need not be zeroed first. 0: the peer has finished (or there is no room).
+    pub async fn read_into(&mut self, buffer: &mut BytesMut, limit: usize) -> io::Result<usize> {
+        let spare = buffer.spare_capacity_mut();
+        let room = spare.len().min(limit);
+        let Some(spare) = spare.get_mut(..room).filter(|spare| !spare.is_empty()) else {
+            return Ok(0);
+        };
+        if self.ready_reads < READY_READS_PER_TURN {
+            let stream = self.inner.borrow();
+            // SAFETY: `stream` owns the descriptor and outlives the borrow.
+            let descriptor = unsafe { BorrowedFd::borrow_raw(stream.as_raw_fd()) };
+            // glommio keeps no bytes of its own for this socket, so none are overtaken.
+            match SockRef::from(&descriptor).recv_with_flags(spare, libc::MSG_DONTWAIT) {
+                Ok(count) => {
+                    drop(stream);
+                    self.ready_reads += 1;
+                    // SAFETY: the kernel has filled `count` bytes of the spare capacity.
+                    unsafe { buffer.set_len(buffer.len() + count) };
+                    return Ok(count);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+        // Nothing there yet: what comes first is small, or at least its first part is.
+        let mut first = [0; FIRST_BYTES];
+        let count = self.read(first.get_mut(..room.min(FIRST_BYTES)).unwrap_or_default()).await?;
+        buffer.extend_from_slice(first.get(..count).unwrap_or_default());
+        Ok(count)
     }
 
     /// Fills `buffer`. [`io::ErrorKind::UnexpectedEof`] if the peer finishes before. If the future is dropped

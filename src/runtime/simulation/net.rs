@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
 
 use super::executor::{try_world, world};
 use super::network::{Connection, ListenerState, Pipe, PipeState, Segment};
@@ -134,6 +134,14 @@ fn reset() -> io::Error {
 }
 
 impl ReadHalf {
+    /// Adds at most `limit` bytes to `buffer` within its capacity; 0 at the end of the stream.
+    pub async fn read_into(&mut self, buffer: &mut BytesMut, limit: usize) -> io::Result<usize> {
+        let mut bytes = vec![0; limit.min(buffer.capacity() - buffer.len())];
+        let count = self.read(&mut bytes).await?;
+        buffer.extend_from_slice(bytes.get(..count).unwrap_or_default());
+        Ok(count)
+    }
+
     /// Reads some bytes, as many as the seed says; 0 at the end of the stream.
     pub async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if buffer.is_empty() {

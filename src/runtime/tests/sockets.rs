@@ -4,6 +4,7 @@
 
 use std::{io::ErrorKind, net::SocketAddr, time::Duration};
 
+use bytes::BytesMut;
 use runtime::net::{Listener, connect};
 
 fn any_port() -> SocketAddr {
@@ -39,6 +40,39 @@ fn both_directions_work_and_end_apart() {
         read.read_exact(&mut answer).await.unwrap();
         answer.reverse();
         assert!(answer == sent);
+        server.await;
+    })
+    .unwrap();
+}
+
+/// Given bytes that come in pieces, small and large, when they are read into spare memory, then they come in order,
+/// within the limit, up to the end.
+#[test]
+fn spare_memory_is_filled_in_order() {
+    runtime::run_single(|| async {
+        let listener = Listener::bind(any_port()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let sent: Vec<u8> = (0..300_000u32).map(|n| (n / 3) as u8).collect();
+        let expected = sent.clone();
+        let server = runtime::spawn_joinable("server", async move {
+            let (mut read, _write) = listener.accept().await.unwrap().split();
+            let mut all = BytesMut::with_capacity(expected.len());
+            assert_eq!(read.read_into(&mut all, 0).await.unwrap(), 0, "nothing was asked for");
+            while all.len() < expected.len() {
+                let limit = 1 + all.len() % 7000;
+                let count = read.read_into(&mut all, limit).await.unwrap();
+                assert!((1..=limit).contains(&count), "{count} of {limit}");
+            }
+            assert!(all == expected);
+            let mut more = BytesMut::with_capacity(10);
+            assert_eq!(read.read_into(&mut more, 10).await.unwrap(), 0, "the end");
+        });
+        let (_read, mut write) = connect(address).await.unwrap().split();
+        for piece in sent.chunks(9_999) {
+            write.write_all(piece).await.unwrap();
+            runtime::sleep(Duration::from_micros(300)).await;
+        }
+        write.close().await.unwrap();
         server.await;
     })
     .unwrap();
