@@ -12,6 +12,7 @@ from crash.load import KafkaWriter, kinesis
 
 from harness import small_disk
 from harness.small_disk import MIB
+from harness.metrics import Page, get
 from harness.wire import Connection, batch
 
 KAFKA_STORAGE_ERROR = 56
@@ -103,6 +104,11 @@ def test_writes_are_refused_until_there_is_space_and_nothing_is_lost(disk, broke
     disk.fill()
     bulk.produce_until(KAFKA_STORAGE_ERROR)
 
+    # It says so of itself.
+    status, why = get(broker, "/readyz")
+    assert status == 503 and "the disk is full" in why
+    assert get(broker, "/livez")[0] == 200
+    assert Page(broker).value("thalweg_storage_full") == 1
     # Full: neither door takes a record, and each says so with an error that clients try again on.
     records = [{"Data": b"data", "PartitionKey": f"key-{n}"} for n in range(5)]
     answer = client.put_records(StreamName=topic, Records=records)
@@ -117,6 +123,7 @@ def test_writes_are_refused_until_there_is_space_and_nothing_is_lost(disk, broke
 
     make_space(admin, disk, bulk)
     bulk.produce_until(0)
+    assert get(broker, "/readyz") == (200, "ready\n")
     writer.finish()
     assert writer.problems == []
 

@@ -53,7 +53,8 @@ def test_a_second_broker_on_the_same_data_is_refused(own_broker, tmp_path):
 
 def test_a_taken_port_is_an_error_that_names_it(own_broker, tmp_path):
     first = own_broker().start()
-    for flag, address in (("--kafka-listen", first.kafka), ("--aws-listen", first.aws)):
+    listening = {"--kafka-listen": first.kafka, "--aws-listen": first.aws, "--admin-listen": first.admin}
+    for flag, address in listening.items():
         second = own_broker(f"{flag}={address}", data_dir=tmp_path / "other")
         command = [one for one in second.command() if not one.startswith(flag)] + [f"{flag}={address}"]
         done = subprocess.run(command, capture_output=True, text=True, timeout=20)
