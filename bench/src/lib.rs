@@ -11,4 +11,5 @@
 pub mod compare;
 pub mod load;
 pub mod measure;
+pub mod plot;
 pub mod wire;

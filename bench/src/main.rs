@@ -11,6 +11,8 @@ use bench::load::options::{ConsumeOptions, EndToEndOptions, Output, ProduceOptio
 use bench::load::report::LoadReport;
 use bench::load::{consume, end_to_end, produce};
 use bench::measure::limits;
+use bench::plot;
+use bench::plot::options::PlotCommand;
 use clap::{Parser, Subcommand};
 
 /// Loads a Kafka broker and measures it; compares this project's with others.
@@ -33,6 +35,9 @@ enum Command {
     Compare(CompareOptions),
     /// List the scenarios and their groups
     Scenarios,
+    /// Draw latencies and throughput
+    #[command(subcommand)]
+    Plot(PlotCommand),
     /// Measure the bare disk and the bare loopback
     Limits {
         /// Folder on the disk to measure
@@ -67,6 +72,12 @@ fn run(command: Command) -> anyhow::Result<()> {
             for scenario in scenarios::all() {
                 let groups = scenario.groups().join(", ");
                 println!("{:32} ({groups}) {}", scenario.name(), scenario.about());
+            }
+            Ok(())
+        }
+        Command::Plot(command) => {
+            for file in plot::plot(&command)? {
+                println!("{}", file.display());
             }
             Ok(())
         }

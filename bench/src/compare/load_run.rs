@@ -16,7 +16,8 @@ pub struct LoadRun {
 impl LoadRun {
     /// Starts `bench` with these arguments.
     pub fn start(arguments: &[String]) -> anyhow::Result<LoadRun> {
-        let child = Command::new(std::env::current_exe()?)
+        // (This program, even if its file has been replaced since.)
+        let child = Command::new("/proc/self/exe")
             .args(arguments)
             .args(["--json", "--quiet"])
             .stdin(Stdio::null())

@@ -4,10 +4,12 @@
 //! to the disk. The page cache is filled before each scenario, and topics are deleted only behind its last round.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_setaffinity};
 
@@ -54,6 +56,8 @@ struct Runner<'a> {
     tool: PathBuf,
     notes: BTreeMap<String, f64>,
     results: Results,
+    // Two comparisons at once would disturb each other, and share folders.
+    _lock: File,
 }
 
 impl<'a> Runner<'a> {
@@ -64,6 +68,9 @@ impl<'a> Runner<'a> {
         std::fs::create_dir_all(&data)
             .with_context(|| format!("cannot make {}", data.display()))?;
         let data = data.canonicalize()?;
+        let lock = File::create(data.join("lock"))?;
+        flock(&lock, FlockOperation::NonBlockingLockExclusive)
+            .with_context(|| format!("another comparison uses {}", data.display()))?;
         anyhow::ensure!(
             !machine::is_in_memory(&data),
             "{} lies in memory, not on a disk: name another folder with --data",
@@ -86,6 +93,7 @@ impl<'a> Runner<'a> {
         }
         Ok(Runner {
             options,
+            _lock: lock,
             running: systems.iter().map(|_| None).collect(),
             systems,
             data,

@@ -97,7 +97,7 @@ impl Running {
     /// Starts `system`; it may not answer yet.
     pub fn spawn(system: &dyn System, place: &Place) -> anyhow::Result<Running> {
         let log = log_file(&place.log())?;
-        let mut command = system.command(place)?;
+        let mut command = ended_with_this_process(&system.command(place)?);
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let child = command
             .spawn()
@@ -217,6 +217,21 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A broker must not outlive a runner that was killed; one that is paused would do so for ever. util-linux's
+/// `setpriv` asks the kernel for it and becomes the command; without it, the command is left as it is.
+fn ended_with_this_process(command: &Command) -> Command {
+    const SETPRIV: &str = "/usr/bin/setpriv";
+    let mut wrapped;
+    if Path::new(SETPRIV).exists() {
+        wrapped = Command::new(SETPRIV);
+        wrapped.args(["--pdeathsig", "KILL", "--"]).arg(command.get_program());
+    } else {
+        wrapped = Command::new(command.get_program());
+    }
+    wrapped.args(command.get_args());
+    wrapped
 }
 
 fn log_file(path: &Path) -> anyhow::Result<File> {
