@@ -73,6 +73,8 @@ pub struct Model {
     pub topics: Vec<TopicModel>,
     /// Batches acknowledged, for the run's summary.
     pub acknowledged: u64,
+    /// Bytes of all batches made: the model and the simulated disk keep them in memory.
+    pub made_bytes: usize,
 }
 
 impl Model {

@@ -17,6 +17,8 @@ use crate::plain_model::Model;
 
 const VERSION: i16 = 13;
 const OUT_OF_ORDER_SEQUENCE: i16 = 45;
+/// One seed makes no more than this.
+const MADE_BYTES_MAX: usize = 100 << 20;
 /// What a producer answers by sending again: storage error, request timed out, not enough replicas.
 const RETRIABLE: [i16; 3] = [56, 7, 19];
 
@@ -148,7 +150,8 @@ impl Producer {
             if self.stop.get() && self.unacknowledged.is_empty() {
                 return Ok(());
             }
-            if failed {
+            // After a failure, or because there is no room for more.
+            if failed || !self.stop.get() {
                 runtime::sleep(Duration::from_millis(20 + runtime::random_u64() % 100)).await;
             }
         }
@@ -165,7 +168,8 @@ impl Producer {
             request.push(index);
             resend.pop_front();
         }
-        if request.is_empty() && !self.stop.get() {
+        let room = self.model.borrow().made_bytes < MADE_BYTES_MAX;
+        if request.is_empty() && !self.stop.get() && room {
             let partitions = self.model.borrow().topics[self.plan.topic].partitions.len();
             let first = runtime::random_u64() as usize % partitions;
             let count = 1 + runtime::random_u64() as usize % partitions;
@@ -210,6 +214,7 @@ impl Producer {
         let bytes = builder.build().expect("a small batch").freeze();
         let known_order = self.plan.idempotent.then_some((self.producer_id, order));
         let mut model = self.model.borrow_mut();
+        model.made_bytes += bytes.len();
         let id =
             model.partition(self.plan.topic, partition).add(&bytes, records as i64, known_order);
         let made = self.made.entry(partition).or_insert(0);
