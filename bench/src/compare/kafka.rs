@@ -53,11 +53,13 @@ impl Kafka {
              share.coordinator.state.topic.replication.factor=1\n\
              share.coordinator.state.topic.min.isr=1\n\
              # A deleted topic's files go soon: rounds need the room.\n\
-             log.segment.delete.delay.ms=1000\n\
-             # Paused while another system is measured: its own controller must not give it up for dead.\n\
-             broker.session.timeout.ms=86400000\n",
+             log.segment.delete.delay.ms=1000\n",
             place.data().display()
         );
+        if place.is_paused {
+            // Its own controller must not give it up for dead.
+            properties.push_str("broker.session.timeout.ms=86400000\n");
+        }
         if self.synced {
             properties.push_str("log.flush.interval.messages=1\n");
         }

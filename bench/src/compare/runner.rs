@@ -116,7 +116,7 @@ impl<'a> Runner<'a> {
         page_cache::fill(&self.data, self.options.page_cache_fill)?;
         for (system, slot) in self.systems.iter().zip(&mut self.running) {
             say(&format!("{}: starting and warming up", system.name()));
-            let place = Place::new(self.data.join(system.name()))?;
+            let place = Place { is_paused: true, ..Place::new(self.data.join(system.name()))? };
             system.prepare(&place)?;
             let mut running = Running::start(system.as_ref(), &place)?;
             let share = if system.is_jvm() { 1.0 } else { 0.125 };

@@ -38,6 +38,8 @@ pub struct Place {
     pub port: u16,
     /// A second port, for what a broker says to itself.
     pub second_port: u16,
+    /// Whether it is stopped for minutes and goes on as if nothing had been: no timeout of its own may notice.
+    pub is_paused: bool,
 }
 
 const PORTS: &str = "ports";
@@ -56,7 +58,7 @@ impl Place {
             (TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?);
         let (port, second_port) = (first.local_addr()?.port(), second.local_addr()?.port());
         std::fs::write(folder.join(PORTS), format!("{port} {second_port}"))?;
-        Ok(Place { folder, port, second_port })
+        Ok(Place { folder, port, second_port, is_paused: false })
     }
 
     /// The one that `new` made at `folder`.
@@ -64,7 +66,12 @@ impl Place {
         let ports = std::fs::read_to_string(folder.join(PORTS))
             .with_context(|| format!("there is no broker's folder at {}", folder.display()))?;
         let (port, second_port) = ports.split_once(' ').context("a damaged file of ports")?;
-        Ok(Place { port: port.parse()?, second_port: second_port.parse()?, folder })
+        Ok(Place {
+            port: port.parse()?,
+            second_port: second_port.parse()?,
+            folder,
+            is_paused: false,
+        })
     }
 
     /// What clients connect to.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use hdrhistogram::Histogram;
 use rdkafka::consumer::{BaseConsumer, Consumer, DefaultConsumerContext};
+use rdkafka::error::KafkaError;
 use rdkafka::{Message, Offset, TopicPartitionList};
 use rustix::fs::{Advice, fadvise};
 
@@ -149,15 +150,16 @@ impl Shared {
         while !self.finished.load(Relaxed) {
             match consumer.poll(POLL) {
                 Some(Ok(message)) => self.take(message.payload().unwrap_or_default(), latency),
-                Some(Err(error)) => {
-                    if self.failed.fetch_add(1, Relaxed) == 0 {
-                        let mut first =
-                            self.first_failure.lock().unwrap_or_else(PoisonError::into_inner);
-                        *first = Some(error.to_string());
-                    }
-                }
+                Some(Err(error)) => self.fail(&error),
                 None => {}
             }
+        }
+    }
+
+    fn fail(&self, why: &KafkaError) {
+        if self.failed.fetch_add(1, Relaxed) == 0 {
+            let mut first = self.first_failure.lock().unwrap_or_else(PoisonError::into_inner);
+            *first = Some(why.to_string());
         }
     }
 

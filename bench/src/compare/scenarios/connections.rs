@@ -1,7 +1,6 @@
 //! Many connections to one broker.
 
 use std::sync::{Arc, Barrier};
-use std::time::Duration;
 
 use anyhow::Context;
 use bytes::Bytes;
@@ -10,7 +9,6 @@ use crate::compare::measurement::{Better, Measurement};
 use crate::compare::scenario::{Scenario, Stand};
 use crate::measure::clock::{now_ns, sleep_precisely, sleep_until};
 use crate::measure::latency::{LatencySummary, Recorder, histogram};
-use crate::measure::process_use::ResidentMemory;
 use crate::wire::{Connection, batch_of_one};
 
 /// Connections that produce now and then, beside many that do nothing.
@@ -29,7 +27,6 @@ const RECORD_BYTES: usize = 1024;
 const STACK_BYTES: usize = 256 << 10;
 const WARM_UP_NS: u64 = 3_000_000_000;
 const HEAD_START_NS: u64 = 500_000_000;
-const SETTLE: Duration = Duration::from_secs(5);
 
 impl Scenario for Connections {
     fn name(&self) -> String {
@@ -54,16 +51,10 @@ impl Scenario for Connections {
     }
 
     fn measure(&self, stand: &mut Stand<'_>, _round: u64) -> anyhow::Result<Measurement> {
-        let (address, pid) = (stand.address()?, stand.running()?.pid());
-        let resident = || -> anyhow::Result<f64> {
-            stand.running()?.wait_until_quiet(SETTLE)?;
-            Ok(ResidentMemory::of(pid)?.now_bytes as f64)
-        };
-        let before = resident()?;
+        let address = stand.address()?;
         let opening_ns = now_ns();
         let idle = open(&address, self.idle)?;
         let opened = (now_ns() - opening_ns) as f64 / 1e9;
-        let with_idle = resident()?;
         let active = open(&address, self.active)?;
         let seconds = stand.options.round_seconds;
         let latency = produce_on(active, seconds)?;
@@ -73,9 +64,6 @@ impl Scenario for Connections {
         measurement.add_latency(&latency, " of produce");
         measurement.add("requests/s", Better::Neither, latency.count as f64 / seconds);
         measurement.add("opening the idle ones, s", Better::Lower, opened);
-        let each = (with_idle - before).max(0.0) / self.idle as f64 / 1024.0;
-        measurement.add("RSS growth per idle connection, KiB", Better::Lower, each);
-        measurement.add("RSS with the idle ones, MB", Better::Lower, with_idle / 1e6);
         Ok(measurement)
     }
 
@@ -84,7 +72,8 @@ impl Scenario for Connections {
     }
 }
 
-fn open(address: &str, count: usize) -> anyhow::Result<Vec<Connection>> {
+/// Opens connections, and uses each once.
+pub fn open(address: &str, count: usize) -> anyhow::Result<Vec<Connection>> {
     let open_one = |number| {
         let mut connection = Connection::open(address)?;
         connection.metadata(None).with_context(|| format!("connection {number} of {count}"))?;

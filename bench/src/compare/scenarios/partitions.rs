@@ -57,8 +57,8 @@ impl Scenario for Partitions {
              -w {} -d {} {}",
             place.address(),
             running.pid(),
-            // Every partition is written to once before anything is measured.
-            3 + self.count / 1000,
+            // A broker that has just started warms up, and every partition is written to, before that.
+            10 + 2 * self.count / 1000,
             stand.options.round_seconds,
             stand.log_argument(&self.name(), round)
         );

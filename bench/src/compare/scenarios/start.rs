@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::compare::measurement::{Better, Measurement};
 use crate::compare::scenario::{Scenario, Stand};
+use crate::compare::scenarios::connections;
 use crate::compare::system::{Place, Running};
 use crate::measure::process_use::{CpuSeconds, ResidentMemory};
 
@@ -12,6 +13,8 @@ pub struct Start;
 
 const SETTLE: Duration = Duration::from_secs(10);
 const IDLE: Duration = Duration::from_secs(5);
+/// Each was used once.
+const CONNECTIONS: usize = 10_000;
 
 impl Scenario for Start {
     fn name(&self) -> String {
@@ -23,7 +26,7 @@ impl Scenario for Start {
     }
 
     fn about(&self) -> String {
-        "start a broker that was started once before and holds nothing: to its first answer to Metadata, and idle".to_owned()
+        "start a broker that was started once before and holds nothing: to its first answer to Metadata; idle; and with 10,000 idle connections".to_owned()
     }
 
     fn starts_its_own(&self) -> bool {
@@ -42,13 +45,19 @@ impl Scenario for Start {
         let cpu = CpuSeconds::of(running.pid())?;
         std::thread::sleep(IDLE);
         let idle = CpuSeconds::of(running.pid())?.since(cpu).total() / IDLE.as_secs_f64();
-        let resident = ResidentMemory::of(running.pid())?.now_bytes as f64 / 1e6;
+        let resident = ResidentMemory::of(running.pid())?.now_bytes as f64;
+        let connections = connections::open(&place.address(), CONNECTIONS)?;
+        running.wait_until_quiet(SETTLE)?;
+        let growth = ResidentMemory::of(running.pid())?.now_bytes as f64 - resident;
+        drop(connections);
         running.stop()?;
 
         let mut measurement = Measurement::default();
         measurement.add("start to first Metadata, ms", Better::Lower, answered.as_secs_f64() * 1e3);
-        measurement.add("idle RSS, MB", Better::Lower, resident);
+        measurement.add("idle RSS, MB", Better::Lower, resident / 1e6);
         measurement.add("idle CPU, % of a core", Better::Lower, idle * 100.0);
+        let each = growth / CONNECTIONS as f64 / 1024.0;
+        measurement.add("RSS growth per idle connection, KiB", Better::Lower, each);
         Ok(measurement)
     }
 }
