@@ -1,11 +1,17 @@
 //! What one core of the broker has counted, and what it holds at the moment, as plain numbers.
 
-use std::{cell::RefCell, collections::BTreeMap, ops::AddAssign, time::Duration};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, btree_map::Entry},
+    ops::AddAssign,
+    time::Duration,
+};
 
 use journal::{Journal, JournalCounts};
 use metrics::{Traffic, TrafficCounts};
 use model::{CoreId, TopicId, TopicName};
 use partition::ReadCounts;
+use state::catalog::Catalog;
 
 use crate::{Broker, FetchRequest, Fetched, Outcome};
 
@@ -22,8 +28,9 @@ pub struct CoreCounts {
     pub partitions: usize,
     /// All topics together, deleted ones too. Never falls while the process runs.
     pub total: TopicCounts,
-    /// By topic: those of which this core has counted anything.
-    pub topics: Vec<(TopicId, TopicName, TopicCounts)>,
+    /// By topic: those of which this core has counted anything; one entry per partition, and one
+    /// for what was given.
+    pub topics: Vec<(TopicId, TopicCounts)>,
     /// The journal; `None` until it is open.
     pub journal: Option<JournalCounts>,
     /// Bytes of commands that are not durable yet.
@@ -77,7 +84,12 @@ pub(crate) struct Given {
 impl Given {
     /// The answers of a fetch leave the broker. Only partitions with records in the answer cost a
     /// look into the map.
-    pub fn note(&self, request: &FetchRequest, outcomes: &[Outcome<Fetched>]) {
+    pub fn note(
+        &self,
+        request: &FetchRequest,
+        outcomes: &[Outcome<Fetched>],
+        catalog: &RefCell<Catalog>,
+    ) {
         for (wanted, outcome) in request.partitions.iter().zip(outcomes) {
             let Ok(fetched) = outcome else { continue };
             if fetched.batches.is_empty() {
@@ -85,8 +97,15 @@ impl Given {
             }
             let records = fetched.batches.iter().map(|batch| batch::record_count(batch)).sum();
             let bytes = fetched.size_bytes() as u64;
-            let mut topics = self.topics.borrow_mut();
-            topics.entry(wanted.topic.topic).or_default().note(records, bytes);
+            let id = wanted.topic.topic;
+            match self.topics.borrow_mut().entry(id) {
+                Entry::Occupied(topic) => topic.get().note(records, bytes),
+                Entry::Vacant(place) if catalog.borrow().topic_by_id(id).is_some() => {
+                    place.insert(Traffic::default()).note(records, bytes);
+                }
+                // Read while it was deleted.
+                Entry::Vacant(_) => self.gone.note(records, bytes),
+            }
         }
     }
 
@@ -105,7 +124,7 @@ impl Broker {
         CoreCounts {
             core: self.core,
             cpu_time: runtime::core_cpu_time(),
-            topic_count: self.catalog.borrow().topics().count(),
+            topic_count: self.catalog.borrow().topic_count(),
             partitions: self.storage.partition_count(),
             total,
             topics,
@@ -119,33 +138,28 @@ impl Broker {
         }
     }
 
-    fn topic_counts(&self) -> (TopicCounts, Vec<(TopicId, TopicName, TopicCounts)>) {
-        let mut total = TopicCounts { given: self.given.gone.counts(), ..TopicCounts::default() };
-        let mut topics: BTreeMap<TopicId, TopicCounts> = BTreeMap::new();
+    /// Total, and by topic. The core does nothing else meanwhile, so this only walks and copies.
+    fn topic_counts(&self) -> (TopicCounts, Vec<(TopicId, TopicCounts)>) {
+        let mut topics = Vec::new();
         for (id, given) in self.given.topics.borrow().iter() {
-            topics.entry(*id).or_default().given = given.counts();
+            topics.push((*id, TopicCounts { given: given.counts(), ..TopicCounts::default() }));
         }
+        let mut total = TopicCounts { given: self.given.gone.counts(), ..TopicCounts::default() };
         for lane in self.lanes.borrow().values() {
             total.taken += lane.taken_of_removed();
-            for partition in lane.partitions() {
-                let taken = partition.taken.counts();
-                if taken != TrafficCounts::default() {
-                    topics.entry(partition.id.topic).or_default().taken += taken;
-                }
-            }
+            lane.for_each_taken(|id, taken| {
+                topics.push((id.topic, TopicCounts { taken, ..TopicCounts::default() }));
+            });
         }
-        for counts in topics.values() {
+        for (_, counts) in &topics {
             total += *counts;
         }
+        (total, topics)
+    }
+
+    /// The topics' names; `None` for one that is no more.
+    pub fn topic_names(&self, ids: &[TopicId]) -> Vec<Option<TopicName>> {
         let catalog = self.catalog.borrow();
-        let mut named = Vec::with_capacity(topics.len());
-        for (id, counts) in topics {
-            match catalog.topic_by_id(id) {
-                Some(topic) => named.push((id, topic.name.clone(), counts)),
-                // Read while it was deleted.
-                None => self.given.forget(id),
-            }
-        }
-        (total, named)
+        ids.iter().map(|id| catalog.topic_by_id(*id).map(|topic| topic.name.clone())).collect()
     }
 }

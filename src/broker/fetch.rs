@@ -34,7 +34,7 @@ impl Broker {
             let now = runtime::now();
             let enough = size_bytes >= request.min_bytes || request.partitions.is_empty();
             if failed || enough || now >= deadline || self.stopping.get() {
-                self.given.note(&request, &outcomes);
+                self.given.note(&request, &outcomes, &self.catalog);
                 return outcomes;
             }
             self.wait(&request, &outcomes, deadline - now).await;

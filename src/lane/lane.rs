@@ -158,6 +158,16 @@ impl Lane {
         removed
     }
 
+    /// Shows what each partition has taken, if it has taken anything.
+    pub fn for_each_taken(&self, mut show: impl FnMut(TopicPartition, TrafficCounts)) {
+        for partition in self.partitions.borrow().values() {
+            let taken = partition.taken.counts();
+            if taken != TrafficCounts::default() {
+                show(partition.id, taken);
+            }
+        }
+    }
+
     /// What partitions had taken that were removed since.
     pub fn taken_of_removed(&self) -> TrafficCounts {
         self.removed.counts()

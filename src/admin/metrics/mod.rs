@@ -7,9 +7,9 @@ mod page;
 mod process;
 mod topics;
 
-use std::sync::Mutex;
-
-use tokio::time::timeout;
+use broker::{BrokerHandle, CoreCounts};
+use model::CoreId;
+use tokio::{sync::Mutex, time::timeout};
 
 use crate::{
     config::Build,
@@ -17,7 +17,7 @@ use crate::{
 };
 
 use page::Page;
-use topics::TopicPlaces;
+use topics::{Line, TopicPlaces};
 
 /// The content type of Prometheus' text format.
 pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -60,10 +60,7 @@ impl MetricsPages {
             let doors = timeout(ANSWER_TIME_MAX, serving.kafka.read()).await;
             let doors = doors.map_err(|_| NoPage::NotReady(NotReady::DoorSilent))?;
             let doors = doors.map_err(|_| NoPage::NotReady(NotReady::Stopping))?;
-            let lines = {
-                let mut topics = self.topics.lock().unwrap_or_else(|error| error.into_inner());
-                topics.lines(&cores)
-            };
+            let lines = self.topic_lines(&serving.broker, &cores).await?;
             cores::show_recovery(&mut page, serving.recovery);
             cores::show_topics(&mut page, &lines);
             cores::show(&mut page, &cores);
@@ -71,5 +68,30 @@ impl MetricsPages {
             aws_door::show(&mut page, &serving.aws.read());
         }
         Ok(page.encode()?)
+    }
+
+    /// The lines by topic. The catalog is asked for a name once.
+    async fn topic_lines(
+        &self,
+        broker: &BrokerHandle,
+        cores: &[CoreCounts],
+    ) -> Result<Vec<Line>, NoPage> {
+        // Held while the catalog is asked: two pages at a time would remember by turns.
+        let mut topics = self.topics.lock().await;
+        let unnamed = topics.update(cores);
+        if !unnamed.is_empty() {
+            let ids = unnamed.clone();
+            let asked =
+                broker.call(CoreId(0), move |broker| async move { broker.topic_names(&ids) });
+            let names = timeout(ANSWER_TIME_MAX, asked).await;
+            let names = names.map_err(|_| NoPage::NotReady(NotReady::Silent(CoreId(0))))?;
+            let names = names.map_err(|_| NoPage::NotReady(NotReady::Stopped(CoreId(0))))?;
+            for (id, name) in unnamed.into_iter().zip(names) {
+                if let Some(name) = name {
+                    topics.set_name(id, name);
+                }
+            }
+        }
+        Ok(topics.lines())
     }
 }

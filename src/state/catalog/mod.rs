@@ -68,6 +68,11 @@ impl Catalog {
         self.topics.get(&id)
     }
 
+    /// How many topics there are.
+    pub fn topic_count(&self) -> usize {
+        self.topics.len()
+    }
+
     /// All topics, in the order of their names.
     pub fn topics(&self) -> impl Iterator<Item = &Topic> {
         self.names.values().filter_map(|id| self.topics.get(id))

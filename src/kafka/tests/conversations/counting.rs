@@ -1,6 +1,8 @@
 //! What an operator sees moves by exactly what clients did.
 
-use broker::TopicCounts;
+use std::rc::Rc;
+
+use broker::{Broker, TopicCounts};
 use kafka::{ApiCounts, DoorCounts};
 use kafka_protocol::messages::DeleteTopicsRequest;
 use metrics::TrafficCounts;
@@ -25,14 +27,18 @@ async fn door(shown: &Shown, api: &str) -> (ApiCounts, Vec<DoorCounts>) {
 async fn topic(shown: &Shown, name: &str) -> (TopicCounts, TopicCounts) {
     let (mut topic, mut total) = (TopicCounts::default(), TopicCounts::default());
     for core in (0..shown.broker.core_count()).map(|core| CoreId(core as u16)) {
-        let counts =
-            shown.broker.call(core, |broker| async move { broker.counts() }).await.unwrap();
-        for (_, _, one) in counts.topics.iter().filter(|(_, found, _)| found.as_str() == name) {
-            topic.taken += one.taken;
-            topic.given += one.given;
+        let ask = |broker: Rc<Broker>| async move {
+            let counts = broker.counts();
+            let ids: Vec<_> = counts.topics.iter().map(|(id, _)| *id).collect();
+            (counts, broker.topic_names(&ids))
+        };
+        let (counts, names) = shown.broker.call(core, ask).await.unwrap();
+        total += counts.total;
+        for ((_, one), found) in counts.topics.iter().zip(names) {
+            if found.is_some_and(|found| found.as_str() == name) {
+                topic += *one;
+            }
         }
-        total.taken += counts.total.taken;
-        total.given += counts.total.given;
     }
     (topic, total)
 }
