@@ -67,7 +67,7 @@ async fn append(
             journal.wait_durable(last).await;
         }
         // Nothing needs to be replayed: files are freed and used again.
-        if index % 1024 == 0 {
+        if index.is_multiple_of(1024) {
             journal.free_before(journal.durable()).await;
         }
     }
