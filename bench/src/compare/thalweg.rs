@@ -77,7 +77,9 @@ impl System for Thalweg {
             .arg("--data-dir")
             .arg(place.data())
             .args(["--kafka-listen", &place.address()])
-            .args(["--aws-listen", &format!("127.0.0.1:{}", place.second_port)]);
+            .args(["--aws-listen", &format!("127.0.0.1:{}", place.second_port)])
+            // Two builds may run at once, and only one could have the usual port.
+            .args(["--admin-listen", "off"]);
         if let Some(cores) = self.cores {
             command.args(["--cores", &cores.to_string()]);
         }
