@@ -7,6 +7,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+use kafka_protocol::messages::create_partitions_request::{
+    CreatePartitionsRequest, CreatePartitionsTopic,
+};
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreateTopicsRequest};
 use kafka_protocol::messages::delete_topics_request::DeleteTopicsRequest;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
@@ -25,6 +28,7 @@ use kafka_protocol::records::{
 // The last versions that name topics by their names, which every broker of today still speaks.
 const METADATA_VERSION: i16 = 9;
 const CREATE_TOPICS_VERSION: i16 = 5;
+const CREATE_PARTITIONS_VERSION: i16 = 2;
 const DELETE_TOPICS_VERSION: i16 = 4;
 const PRODUCE_VERSION: i16 = 9;
 const FETCH_VERSION: i16 = 12;
@@ -129,13 +133,43 @@ impl Connection {
         if ![0, TOPIC_ALREADY_EXISTS].contains(&created.error_code) {
             bail!("topic {topic} cannot be made: error {}", created.error_code);
         }
+        self.wait_until_led(topic, partitions)?;
+        Ok(started.elapsed())
+    }
+
+    /// Gives a topic more partitions, `partitions` in all, and waits until they have a leader. Returns how long
+    /// that took.
+    pub fn grow_topic(&mut self, topic: &str, partitions: i32) -> anyhow::Result<Duration> {
+        let started = Instant::now();
+        let request = CreatePartitionsRequest::default()
+            .with_timeout_ms(PATIENCE.as_millis() as i32)
+            .with_topics(vec![
+                CreatePartitionsTopic::default()
+                    .with_name(topic_name(topic))
+                    .with_count(partitions)
+                    .with_assignments(None),
+            ]);
+        let response = self.call(CREATE_PARTITIONS_VERSION, &request)?;
+        let grown = response.results.first().context("the broker says nothing of the topic")?;
+        if grown.error_code != 0 {
+            bail!(
+                "topic {topic} cannot grow to {partitions} partitions: error {}",
+                grown.error_code
+            );
+        }
+        self.wait_until_led(topic, partitions)?;
+        Ok(started.elapsed())
+    }
+
+    fn wait_until_led(&mut self, topic: &str, partitions: i32) -> anyhow::Result<()> {
+        let started = Instant::now();
         while self.led_partitions(topic)?.is_none_or(|led| led < partitions as usize) {
             if started.elapsed() > PATIENCE {
                 bail!("topic {topic}: not all partitions have a leader after {PATIENCE:?}");
             }
             std::thread::sleep(Duration::from_millis(5));
         }
-        Ok(started.elapsed())
+        Ok(())
     }
 
     /// Deletes a topic and waits until it is gone.

@@ -96,8 +96,8 @@ pub struct Running {
     name: String,
 }
 
-const READY_PATIENCE: Duration = Duration::from_secs(120);
-const STOP_PATIENCE: Duration = Duration::from_secs(60);
+const READY_PATIENCE: Duration = Duration::from_secs(300);
+const STOP_PATIENCE: Duration = Duration::from_secs(300);
 const RETRY: Duration = Duration::from_millis(1);
 
 impl Running {
