@@ -48,6 +48,11 @@ impl Journal {
         recovery::remove_unfinished_files(&config.directory).await?;
         let recovery = Recovery { directory: &config.directory, replay_from: config.replay_from };
         let (recovered, report) = recovery.run(visit).await?;
+        // A process that was killed may have had a write under way: its frame can be read, but a
+        // power cut could still take it, and new frames are about to build on it.
+        for kept in &recovered.kept {
+            kept.file.sync().await.map_err(JournalError::io("sync", &kept.path))?;
+        }
         let state = State::new(&config, recovered);
         let shared = Rc::new(Shared {
             config,

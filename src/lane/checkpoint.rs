@@ -184,6 +184,11 @@ pub async fn read(path: &Path) -> Result<Option<CoreSnapshot>, LaneError> {
     if !runtime::fs::exists(path).await.map_err(io)? {
         return Ok(None);
     }
+    // A process that was killed may have renamed it and not made that durable. The journal files
+    // that it makes needless are about to be used again.
+    if let Some(directory) = path.parent() {
+        runtime::fs::sync_directory(directory).await.map_err(io)?;
+    }
     let bytes = runtime::fs::read_file(path, FILE_BYTES_MAX).await.map_err(io)?;
     decode(&bytes).map(Some).map_err(|why| LaneError::Checkpoint { path: path.to_owned(), why })
 }
@@ -252,5 +257,31 @@ mod tests {
         let mut newer = good;
         newer[8] = 2;
         assert!(decode(&newer).expect_err("newer").contains("format version is 2"));
+    }
+
+    /// Given a process that was killed between giving a checkpoint its name and making that durable,
+    /// when the next process has read it and the power fails, then it is still there.
+    #[cfg(feature = "simulation")]
+    #[test]
+    fn a_checkpoint_that_was_read_outlasts_a_power_cut() {
+        use runtime::simulation::{self, CrashKind, DiskOperation, Simulation};
+        for seed in 0..20 {
+            Simulation::new(seed).run(async {
+                runtime::fs::create_directory_all("/state").await.expect("an empty disk");
+                runtime::fs::sync_directory("/").await.expect("just made");
+                let path = Path::new("/state/core-0.checkpoint");
+                let older = encode(&snapshot());
+                runtime::fs::write_file_durably(path, &older).await.expect("the first");
+                let kind = std::io::ErrorKind::Other;
+                simulation::fail_next(DiskOperation::DirectorySync, "state", kind, 1);
+                let newer = encode(&CoreSnapshot { replay_from: 99, ..snapshot() });
+                runtime::fs::write_file_durably(path, &newer).await.expect_err("not synced");
+                simulation::crash(CrashKind::Kill);
+                let found = read(path).await.expect("readable").expect("there");
+                simulation::crash(CrashKind::PowerCut);
+                let again = read(path).await.expect("readable").expect("there");
+                assert_eq!(again.replay_from, found.replay_from);
+            });
+        }
     }
 }

@@ -105,6 +105,12 @@ impl JournalFile {
         Ok(Bytes::from_owner(blocks).slice(skip.min(end)..end))
     }
 
+    /// Makes durable what can be read of the file, whoever wrote it. After an error nothing is known about what is
+    /// durable: do not try again.
+    pub async fn sync(&self) -> io::Result<()> {
+        file_handle::sync_data(&self.handle).await.map_err(storage_full)
+    }
+
     /// Lets go of this clone; the last one closes the file.
     pub async fn close(self) -> io::Result<()> {
         file_handle::close(self.handle).await

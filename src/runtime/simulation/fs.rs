@@ -94,7 +94,7 @@ impl Handle {
         Ok(())
     }
 
-    async fn sync(&self) -> io::Result<()> {
+    pub(super) async fn sync(&self) -> io::Result<()> {
         self.check()?;
         let sequence = self.disk.borrow().sequence();
         let synced = operate(&self.disk, DiskOperation::FileSync, &self.path).await;

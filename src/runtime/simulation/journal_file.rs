@@ -80,6 +80,11 @@ impl JournalFile {
         self.handle.read(position, len).await
     }
 
+    /// Makes durable what can be read of the file.
+    pub async fn sync(&self) -> io::Result<()> {
+        self.handle.sync().await
+    }
+
     /// Closes this handle.
     pub async fn close(self) -> io::Result<()> {
         Ok(())

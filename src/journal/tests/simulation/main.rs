@@ -68,6 +68,8 @@ async fn open(memory: &Rc<Memory>) -> Journal {
     let lost = appended.iter().skip(found.len()).find(|(position, ..)| *position <= durable);
     assert!(lost.is_none(), "{:?} was durable ({durable:?}) and is lost", lost.map(|(p, ..)| p));
     appended.truncate(found.len());
+    // What was read back counts as durable, also what no life before had heard to be.
+    memory.durable.set(journal.durable());
     let acknowledging = Rc::clone(memory);
     journal.set_durable_listener(Box::new(move |position| acknowledging.durable.set(position)));
     journal
@@ -111,7 +113,9 @@ async fn lives(seed: u64, sabotage: Option<Sabotage>) {
     let memory: Rc<Memory> = Rc::default();
     for _ in 0..6 {
         let life = simulation::start_process("life", live(Rc::clone(&memory), random.split()));
-        runtime::sleep(Duration::from_micros(random.between(10, 300_000))).await;
+        // Short ones end while the journal is opened, or with its first write.
+        let longest_us = random.choose([1_000, 10_000, 300_000]);
+        runtime::sleep(Duration::from_micros(random.between(10, longest_us))).await;
         if random.chance(1, 4) {
             simulation::set_free_bytes(Some(random.below(200_000)));
             runtime::sleep(Duration::from_millis(random.below(200))).await;
