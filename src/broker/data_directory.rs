@@ -120,6 +120,9 @@ impl DataDirectory {
         let path = self.meta();
         let io = |source| StartError::Io { path: path.clone(), source };
         if runtime::fs::exists(&path).await.map_err(io)? {
+            // A process that was killed may have given it its name and not made that durable, and
+            // all that follows relies on the generation it names.
+            runtime::fs::sync_directory(&self.root).await.map_err(io)?;
             let bytes = runtime::fs::read_file(&path, META_BYTES_MAX).await.map_err(io)?;
             return Self::check(&path, &bytes);
         }
@@ -219,5 +222,35 @@ impl DataDirectory {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(all(test, feature = "simulation"))]
+mod tests {
+    use runtime::simulation::{self, CrashKind, DiskOperation, Simulation};
+
+    use super::*;
+
+    /// Given a process that was killed between naming a generation and making that durable, when the
+    /// next process has read it and the power fails, then it is still the one in force.
+    #[test]
+    fn a_generation_that_was_read_outlasts_a_power_cut() {
+        for seed in 0..20 {
+            Simulation::new(seed).run(async {
+                runtime::fs::create_directory_all("/data").await.expect("an empty disk");
+                runtime::fs::sync_directory("/").await.expect("just made");
+                let directory = DataDirectory::new(Path::new("/data"));
+                let mut meta = directory.open(1, 3).await.expect("new");
+                meta.generation += 1;
+                let kind = std::io::ErrorKind::Other;
+                simulation::fail_next(DiskOperation::DirectorySync, "data", kind, 1);
+                directory.write_meta(&meta).await.expect_err("not synced");
+                simulation::crash(CrashKind::Kill);
+                let found = directory.open(1, 3).await.expect("readable");
+                simulation::crash(CrashKind::PowerCut);
+                let again = directory.open(1, 3).await.expect("readable");
+                assert_eq!(again.generation, found.generation);
+            });
+        }
     }
 }
