@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from crash.check import check_get_records, check_numbered, check_stream
+from crash.check import StreamCheck, check_get_records, check_numbered
 from crash.load import KafkaWriter, KinesisWriter, kinesis
 from harness.broker import Broker
 from harness.clients import CONFLUENT
@@ -52,6 +52,7 @@ def test_nothing_acknowledged_is_lost_doubled_or_moved(broker):
         writers.append(KafkaWriter(broker.kafka, topic, PARTITIONS, codec))
     puts = KinesisWriter(broker.aws_endpoint, STREAM)
     verified = {topic: {} for topic in TOPICS}
+    stream = StreamCheck(STREAM, range(SHARDS))
     slowest_start = 0.0
 
     for writer in [*writers, puts]:
@@ -72,7 +73,7 @@ def test_nothing_acknowledged_is_lost_doubled_or_moved(broker):
         for topic in TOPICS:
             check_numbered(broker.kafka, topic, promised[topic], verified[topic])
         if kill % 10 == 0 or kill == KILLS:
-            check_stream(broker.kafka, STREAM, range(SHARDS), promised_puts)
+            stream.check(broker.kafka, promised_puts)
             print(f"kill {kill}: {sum(map(sum, (v.values() for v in verified.values())))} + {len(promised_puts)} records")
         if kill % 7 == 0:
             writers[kill % len(writers)].renew()
@@ -89,7 +90,7 @@ def test_nothing_acknowledged_is_lost_doubled_or_moved(broker):
         sent = {partition: count - 1 for partition, count in writer.next.items()}
         assert dict(writer.acknowledged) == sent
         check_numbered(broker.kafka, writer.topic, sent, {})
-    check_stream(broker.kafka, STREAM, range(SHARDS), puts.acknowledged)
+    StreamCheck(STREAM, range(SHARDS)).check(broker.kafka, puts.acknowledged)
     check_get_records(client, STREAM, puts.acknowledged)
     print(f"slowest start after a kill: {slowest_start:.2f} s")
     assert broker.stop() == 0, broker.log()[-4000:]

@@ -95,7 +95,7 @@ fn an_hour_of_virtual_time_takes_no_time() {
         crate::timeout(Duration::from_secs(5), std::future::pending::<()>()).await.unwrap_err();
     });
     assert!(run.virtual_time < Duration::from_secs(3606));
-    assert!(before.elapsed() < Duration::from_secs(5));
+    assert!(before.elapsed() < Duration::from_secs(600), "it waited for real");
 }
 
 #[test]
