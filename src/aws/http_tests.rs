@@ -206,7 +206,8 @@ async fn connections_over_the_limit_wait_for_a_place() {
 
 #[tokio::test]
 async fn stopping_lets_a_request_finish_and_takes_no_more() {
-    let server = start(AwsLimits { head_timeout: Duration::from_secs(60), ..limits() }).await;
+    let minute = Duration::from_secs(60);
+    let server = start(AwsLimits { head_timeout: minute, stop_timeout: minute, ..limits() }).await;
     let address = server.local_address();
     // Open, and with nothing to say: not a reason to wait.
     let _idle = TcpStream::connect(address).await.unwrap();
