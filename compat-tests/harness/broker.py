@@ -1,6 +1,7 @@
 """A broker under test: its process, its ports, its data."""
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -9,6 +10,8 @@ from pathlib import Path
 
 START_SECONDS = 20
 STOP_SECONDS = 20
+# Below Linux's ip_local_port_range.
+PORTS = (12_000, 32_000)
 
 
 def binary():
@@ -18,9 +21,17 @@ def binary():
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that nobody listens on, and that the kernel gives to no outgoing connection: while the broker is
+    down, a client that tries again and again would sooner or later be given the very port it connects to, and so
+    be connected with itself."""
+    while True:
+        port = random.randrange(*PORTS)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
 
 
 class Broker:
