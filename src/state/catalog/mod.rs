@@ -40,6 +40,8 @@ pub struct Catalog {
     /// The effective settings of every topic that has none of its own; shared, because most are.
     unaltered: Rc<TopicConfig>,
     partitions_max: usize,
+    /// How many commands were applied; not part of the state.
+    version: u64,
 }
 
 impl Default for Catalog {
@@ -53,6 +55,7 @@ impl Default for Catalog {
             broker: BrokerLayers::default(),
             unaltered: Rc::default(),
             partitions_max: PARTITIONS_MAX,
+            version: 0,
         }
     }
 }
@@ -83,6 +86,11 @@ impl Catalog {
         self.partition_count
     }
 
+    /// Moves up whenever anything here changes; comparable only within one process.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
     /// Bounds the number of partitions of all topics together; what exists already stays.
     pub fn set_partitions_max(&mut self, partitions_max: usize) {
         self.partitions_max = partitions_max;
@@ -96,6 +104,7 @@ impl Catalog {
         command: &CatalogCommand,
         at: Timestamp,
     ) -> Result<CatalogEvent, CatalogError> {
+        self.version += 1;
         match command {
             CatalogCommand::CreateTopic { name, id, partitions, configs } => {
                 self.create_topic(name, *id, partitions, configs, at)

@@ -1,0 +1,241 @@
+//! One group: the fold of its changes.
+
+use std::collections::BTreeMap;
+
+use model::{PartitionIndex, TopicId};
+use serde::{Deserialize, Serialize};
+
+use super::{AssignorName, Member, Record, Standing, topics::SubscribedTopics};
+
+/// What a group is doing, by Kafka's names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GroupState {
+    /// It has no member.
+    Empty,
+    /// Its epoch has no assignment yet.
+    Assigning,
+    /// Not every member has reached its target.
+    Reconciling,
+    /// Everybody has what is theirs.
+    Stable,
+}
+
+impl GroupState {
+    /// Kafka's name for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            GroupState::Empty => "Empty",
+            GroupState::Assigning => "Assigning",
+            GroupState::Reconciling => "Reconciling",
+            GroupState::Stable => "Stable",
+        }
+    }
+}
+
+/// A consumer group of the newer protocol.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(from = "StoredGroup", into = "StoredGroup")]
+pub struct ConsumerGroup {
+    id: String,
+    epoch: i32,
+    assignment_epoch: i32,
+    topics: SubscribedTopics,
+    members: BTreeMap<String, Member>,
+    /// Who has a partition, be it that it still has to give it up.
+    owners: BTreeMap<(TopicId, PartitionIndex), String>,
+    /// The member behind each instance id.
+    instances: BTreeMap<String, String>,
+}
+
+/// A group as it is stored; the rest follows from it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct StoredGroup {
+    id: String,
+    epoch: i32,
+    assignment_epoch: i32,
+    topics: SubscribedTopics,
+    members: BTreeMap<String, Member>,
+}
+
+impl ConsumerGroup {
+    /// A group that nobody has joined yet.
+    pub fn new(id: &str) -> ConsumerGroup {
+        ConsumerGroup { id: id.to_owned(), ..ConsumerGroup::default() }
+    }
+
+    /// Its name.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Moves up whenever the targets have to be worked out anew.
+    pub fn epoch(&self) -> i32 {
+        self.epoch
+    }
+
+    /// The epoch that the targets were worked out for.
+    pub fn assignment_epoch(&self) -> i32 {
+        self.assignment_epoch
+    }
+
+    /// The topics that the epoch was made for.
+    pub fn topics(&self) -> &SubscribedTopics {
+        &self.topics
+    }
+
+    /// A member by its id.
+    pub fn member(&self, member_id: &str) -> Option<&Member> {
+        self.members.get(member_id)
+    }
+
+    /// All members, by id.
+    pub fn members(&self) -> impl Iterator<Item = (&str, &Member)> {
+        self.members.iter().map(|(id, member)| (id.as_str(), member))
+    }
+
+    /// How many members there are.
+    pub fn member_count(&self) -> usize {
+        self.members.len()
+    }
+
+    /// The static member of an instance id.
+    pub fn static_member(&self, instance_id: &str) -> Option<(&str, &Member)> {
+        let id = self.instances.get(instance_id)?;
+        Some((id.as_str(), self.members.get(id)?))
+    }
+
+    /// Who has a partition.
+    pub fn owner(&self, topic: TopicId, partition: PartitionIndex) -> Option<&str> {
+        self.owners.get(&(topic, partition)).map(String::as_str)
+    }
+
+    /// What the group is doing.
+    pub fn state(&self) -> GroupState {
+        let reconciled = |member: &Member| member.standing.is_reconciled_to(self.assignment_epoch);
+        if self.members.is_empty() {
+            GroupState::Empty
+        } else if self.epoch > self.assignment_epoch {
+            GroupState::Assigning
+        } else if self.members.values().all(reconciled) {
+            GroupState::Stable
+        } else {
+            GroupState::Reconciling
+        }
+    }
+
+    /// The assignor that most members ask for, if any does.
+    pub fn preferred_assignor(&self) -> Option<AssignorName> {
+        most_wanted(self.members.values().filter_map(|m| m.subscription.server_assignor))
+    }
+
+    /// Applies the records of a durable change.
+    pub fn apply(&mut self, records: &[Record]) {
+        for record in records {
+            self.apply_one(record.clone());
+        }
+    }
+
+    fn apply_one(&mut self, record: Record) {
+        match record {
+            Record::Subscribed { member_id, subscription } => {
+                if let Some(instance_id) = &subscription.instance_id {
+                    self.instances.insert(instance_id.clone(), member_id.clone());
+                }
+                self.members.entry(member_id).or_default().subscription = subscription;
+            }
+            Record::Removed { member_id } => self.remove(&member_id),
+            Record::Replaced { old_id, new_id } => self.replace(&old_id, new_id),
+            Record::Epoch { epoch, topics } => {
+                self.epoch = epoch;
+                self.topics = topics;
+            }
+            Record::Targets { assignment_epoch, changed } => {
+                self.assignment_epoch = assignment_epoch;
+                for (member_id, target) in changed {
+                    if let Some(member) = self.members.get_mut(&member_id) {
+                        member.target = target;
+                    }
+                }
+            }
+            Record::Standing { member_id, standing } => {
+                let Some(member) = self.members.get_mut(&member_id) else { return };
+                disown(&mut self.owners, &member_id, &member.standing);
+                own(&mut self.owners, &member_id, &standing);
+                member.standing = standing;
+            }
+        }
+    }
+
+    fn remove(&mut self, member_id: &str) {
+        let Some(member) = self.members.remove(member_id) else { return };
+        disown(&mut self.owners, member_id, &member.standing);
+        if let Some(instance_id) = &member.subscription.instance_id
+            && self.instances.get(instance_id).is_some_and(|owner| owner == member_id)
+        {
+            self.instances.remove(instance_id);
+        }
+    }
+
+    fn replace(&mut self, old_id: &str, new_id: String) {
+        let Some(member) = self.members.remove(old_id) else { return };
+        own(&mut self.owners, &new_id, &member.standing);
+        if let Some(instance_id) = &member.subscription.instance_id {
+            self.instances.insert(instance_id.clone(), new_id.clone());
+        }
+        self.members.insert(new_id, member);
+    }
+}
+
+impl From<ConsumerGroup> for StoredGroup {
+    fn from(group: ConsumerGroup) -> StoredGroup {
+        let ConsumerGroup { id, epoch, assignment_epoch, topics, members, .. } = group;
+        StoredGroup { id, epoch, assignment_epoch, topics, members }
+    }
+}
+
+impl From<StoredGroup> for ConsumerGroup {
+    fn from(stored: StoredGroup) -> ConsumerGroup {
+        let StoredGroup { id, epoch, assignment_epoch, topics, members } = stored;
+        let mut group =
+            ConsumerGroup { id, epoch, assignment_epoch, topics, members, ..Default::default() };
+        for (id, member) in &group.members {
+            own(&mut group.owners, id, &member.standing);
+            if let Some(instance_id) = &member.subscription.instance_id {
+                group.instances.insert(instance_id.clone(), id.clone());
+            }
+        }
+        group
+    }
+}
+
+/// The assignor that is named most often; of equals the one that Kafka names first.
+pub(super) fn most_wanted(assignors: impl Iterator<Item = AssignorName>) -> Option<AssignorName> {
+    let mut votes = BTreeMap::new();
+    for assignor in assignors {
+        *votes.entry(assignor).or_insert(0_usize) += 1;
+    }
+    votes.into_iter().rev().max_by_key(|(_, count)| *count).map(|(assignor, _)| assignor)
+}
+
+fn own(
+    owners: &mut BTreeMap<(TopicId, PartitionIndex), String>,
+    member_id: &str,
+    standing: &Standing,
+) {
+    for held in standing.assigned.iter().chain(standing.pending_revocation.iter()) {
+        owners.insert(held, member_id.to_owned());
+    }
+}
+
+/// Frees what this member had, unless somebody else has it by now.
+fn disown(
+    owners: &mut BTreeMap<(TopicId, PartitionIndex), String>,
+    member_id: &str,
+    standing: &Standing,
+) {
+    for held in standing.assigned.iter().chain(standing.pending_revocation.iter()) {
+        if owners.get(&held).is_some_and(|owner| owner == member_id) {
+            owners.remove(&held);
+        }
+    }
+}
