@@ -2,7 +2,9 @@
 //!
 //! Owns: the [`catalog`] (topics, where their partitions live, settings, producer-id blocks), the
 //! [`shards`] that Kinesis sees over a topic's partitions, the [`producers`] whose sequences a
-//! partition remembers, and the [`configs`] (every setting by Kafka's name).
+//! partition remembers, the coordinator of [`transactions`], the consumer [`groups`] and their
+//! [`leases`], and the [`configs`] (every
+//! setting by Kafka's name).
 //!
 //! Runs on any core or thread: plain values, no task, no I/O.
 //!
@@ -15,8 +17,11 @@
 
 pub mod catalog;
 pub mod configs;
+pub mod groups;
+pub mod leases;
 pub mod producers;
 pub mod shards;
+pub mod transactions;
 mod versioned;
 
 pub use catalog::{Catalog, CatalogCommand, CatalogError, CatalogEvent, Topic};

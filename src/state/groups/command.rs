@@ -1,0 +1,71 @@
+//! What a lane journals of its consumer groups.
+
+use model::{ProducerId, TopicPartition};
+use serde::{Deserialize, Serialize};
+
+use super::{ClassicRecord, consumer::Change};
+use crate::{DecodeError, leases::OffsetCommit, versioned::Format};
+
+/// The most bytes of one encoded command; below what the journal takes.
+const FORMAT: Format = Format { what: "group command", version: 1, limit_bytes: 16 << 20 };
+
+/// A change of one group, judged before it is journaled; applying it cannot fail.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum GroupsCommand {
+    /// Offsets are committed.
+    CommitOffsets {
+        /// The group.
+        group: String,
+        /// The offsets, each partition at most once.
+        offsets: Vec<OffsetCommit>,
+    },
+    /// Offsets are forgotten.
+    DeleteOffsets {
+        /// The group.
+        group: String,
+        /// Whose offsets.
+        partitions: Vec<TopicPartition>,
+    },
+    /// A classic group has come out of a rebalance.
+    StoreClassic {
+        /// The group.
+        group: String,
+        /// What it is now.
+        record: ClassicRecord,
+    },
+    /// A group of the newer protocol comes a step further; a classic one of the same name ends.
+    ChangeConsumer(Change),
+    /// A group goes, with its offsets.
+    DeleteGroup {
+        /// The group.
+        group: String,
+    },
+    /// Offsets that count once a transaction commits.
+    StageOffsets {
+        /// The group.
+        group: String,
+        /// Whose transaction.
+        producer: ProducerId,
+        /// The offsets.
+        offsets: Vec<OffsetCommit>,
+    },
+    /// A transaction ends: its staged offsets of all groups of this lane count now, or never.
+    EndStaged {
+        /// Whose transaction.
+        producer: ProducerId,
+        /// Whether they count.
+        commit: bool,
+    },
+}
+
+impl GroupsCommand {
+    /// The command for the journal: a version byte, then postcard.
+    pub fn encode(&self) -> Vec<u8> {
+        FORMAT.encode(self)
+    }
+
+    /// Reads a journaled command back.
+    pub fn decode(bytes: &[u8]) -> Result<GroupsCommand, DecodeError> {
+        FORMAT.decode(bytes)
+    }
+}
