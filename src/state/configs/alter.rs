@@ -178,6 +178,7 @@ fn check_names_are_unique(changes: &[ConfigChange]) -> Result<(), ConfigError> {
 }
 
 fn check_conflicts(overrides: &Overrides, broker: &BrokerLayers) -> Result<(), ConfigError> {
+    check_group_times(broker)?;
     let config = resolve_topic(overrides, broker);
     let (least, most) = (config.min_compaction_lag_ms, config.max_compaction_lag_ms);
     if least <= most {
@@ -186,6 +187,26 @@ fn check_conflicts(overrides: &Overrides, broker: &BrokerLayers) -> Result<(), C
     Err(ConfigError::Conflict(format!(
         "conflict topic config setting min.compaction.lag.ms ({least}) > max.compaction.lag.ms ({most})"
     )))
+}
+
+/// What Kafka demands of the times of the consumer protocol.
+fn check_group_times(broker: &BrokerLayers) -> Result<(), ConfigError> {
+    let at_most = |less: &str, more: &str| {
+        let number = |name| broker.value(name)?.trim().parse::<i64>().ok();
+        match (number(less), number(more)) {
+            (Some(low), Some(high)) if low > high => Err(ConfigError::Conflict(format!(
+                "{less} ({low}) must not be greater than {more} ({high})"
+            ))),
+            _ => Ok(()),
+        }
+    };
+    let [session, heartbeat] =
+        ["group.consumer.session.timeout.ms", "group.consumer.heartbeat.interval.ms"];
+    at_most("group.consumer.min.session.timeout.ms", session)?;
+    at_most(session, "group.consumer.max.session.timeout.ms")?;
+    at_most("group.consumer.min.heartbeat.interval.ms", heartbeat)?;
+    at_most(heartbeat, "group.consumer.max.heartbeat.interval.ms")?;
+    at_most(heartbeat, session)
 }
 
 fn topic_definition(name: &str) -> Result<&'static ConfigDefinition, ConfigError> {

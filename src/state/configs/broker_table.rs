@@ -56,6 +56,17 @@ macro_rules! topic_default {
     };
 }
 
+/// Kafka's assignors for the consumer protocol, by name and by class.
+const ASSIGNORS: &[&str] = &[
+    "uniform",
+    "range",
+    "org.apache.kafka.coordinator.group.assignor.UniformAssignor",
+    "org.apache.kafka.coordinator.group.assignor.RangeAssignor",
+];
+
+/// Kafka's `ConsumerGroupMigrationPolicy`.
+const MIGRATION_POLICIES: &[&str] = &["bidirectional", "disabled", "downgrade", "upgrade"];
+
 /// All broker settings, by name.
 #[rustfmt::skip] // One setting is two lines: it reads as a table.
 pub static BROKER_CONFIGS: &[ConfigDefinition] = &[
@@ -81,6 +92,24 @@ pub static BROKER_CONFIGS: &[ConfigDefinition] = &[
         "Whether topics can be deleted."),
     of("fetch.max.bytes", Int, Some("57671680"), AtLeast(1024), Medium, ReadOnly,
         "The most bytes of records in the answer to one fetch request, whatever the client asks for; a single larger batch is still sent."),
+    of("group.consumer.assignors", List, Some("uniform,range"), OneOf(ASSIGNORS), Medium, ReadOnly,
+        "The assignors that members of the consumer protocol (KIP-848) may ask for; the first is used when none is asked for."),
+    of("group.consumer.heartbeat.interval.ms", Int, Some("5000"), AtLeast(1), Medium, ReadOnly,
+        "How often members of the consumer protocol are told to send heartbeats."),
+    of("group.consumer.max.heartbeat.interval.ms", Int, Some("15000"), AtLeast(1), Medium, ReadOnly,
+        "The most that group.consumer.heartbeat.interval.ms may be."),
+    of("group.consumer.max.session.timeout.ms", Int, Some("60000"), AtLeast(1), Medium, ReadOnly,
+        "The most that group.consumer.session.timeout.ms may be."),
+    of("group.consumer.max.size", Int, Some("2147483647"), AtLeast(1), Medium, ReadOnly,
+        "The most members of one group of the consumer protocol."),
+    of("group.consumer.migration.policy", String, Some("bidirectional"), OneOf(MIGRATION_POLICIES), Medium, ReadOnly,
+        "Whether a group with members is converted between the classic and the consumer protocol: upgrade, downgrade, both, or neither. An empty one always is."),
+    of("group.consumer.min.heartbeat.interval.ms", Int, Some("5000"), AtLeast(1), Medium, ReadOnly,
+        "The least that group.consumer.heartbeat.interval.ms may be."),
+    of("group.consumer.min.session.timeout.ms", Int, Some("45000"), AtLeast(1), Medium, ReadOnly,
+        "The least that group.consumer.session.timeout.ms may be."),
+    of("group.consumer.session.timeout.ms", Int, Some("45000"), AtLeast(1), Medium, ReadOnly,
+        "How long a member of the consumer protocol may be silent."),
     of("inter.broker.protocol.version", String, Some("4.3-IV0"), OneOf(&["4.3-IV0"]), Medium, ReadOnly,
         "The Kafka version whose features tools may expect here."),
     of("listeners", List, Some("PLAINTEXT://:9092"), Any, High, PerBroker,

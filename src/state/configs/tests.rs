@@ -379,3 +379,28 @@ fn words_are_kept_as_written_and_blank_lists_are_empty() {
     let own = create("cleanup.policy", " delete ").expect("valid");
     assert_eq!(own["cleanup.policy"], "delete", "blanks around a value do not count");
 }
+
+#[test]
+fn the_times_of_the_consumer_protocol_must_fit_each_other() {
+    let conflict = |pairs: &[(&str, &str)]| said(validate_static(&given(pairs)));
+    let cases = [
+        ("group.consumer.session.timeout.ms", "44999"),
+        ("group.consumer.session.timeout.ms", "60001"),
+        ("group.consumer.heartbeat.interval.ms", "4999"),
+        ("group.consumer.heartbeat.interval.ms", "15001"),
+    ];
+    for (name, value) in cases {
+        let text = conflict(&[(name, value)]);
+        assert!(text.contains("must not be greater than") && text.contains(value), "{text}");
+    }
+    let short = [
+        ("group.consumer.min.session.timeout.ms", "1000"),
+        ("group.consumer.session.timeout.ms", "1000"),
+    ];
+    assert!(conflict(&short).contains("heartbeat"), "a heartbeat must come within a session");
+    let fast = [
+        ("group.consumer.min.heartbeat.interval.ms", "100"),
+        ("group.consumer.heartbeat.interval.ms", "100"),
+    ];
+    assert_eq!(conflict(&[&short[..], &fast].concat()), "yes");
+}
