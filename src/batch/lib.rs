@@ -14,7 +14,8 @@
 //! - lose what a producer wrote: headers stay an ordered list of bytes, duplicates and all.
 //!
 //! Start reading at [`header`] (the layout), then [`record`] (one record's fields), [`check`]
-//! (what a produced batch must satisfy), [`records`] (the owned iterator) and [`builder`].
+//! (what a produced batch must satisfy), [`records`] (the owned iterator), [`control`] (markers of
+//! transactions) and [`builder`].
 //!
 //! Sources of the format: Kafka's documentation, "Record Batch" and "Record"; KIP-98 (producer
 //! fields, control batches), KIP-32 (timestamps), KIP-82 (headers), KIP-110 (zstd), KIP-534
@@ -23,6 +24,7 @@
 pub mod builder;
 pub mod check;
 pub mod compression;
+pub mod control;
 pub mod error;
 pub mod header;
 pub mod patch;
@@ -34,8 +36,9 @@ pub mod varint;
 pub use builder::{BatchBuilder, recompress};
 pub use check::{CheckedBatch, KeylessRecords, check_crc, check_produced};
 pub use compression::{compress, decompress};
+pub use control::{ControlType, transaction_marker};
 pub use error::{BatchError, Fault};
 pub use header::{Attributes, BatchHeader, HEADER_BYTES, record_count};
 pub use patch::{set_base_offset, set_leader_epoch, set_log_append_time, set_max_timestamp};
 pub use record::{RecordRef, RecordWalk};
-pub use records::{ControlType, Header, Record, Records, records};
+pub use records::{Header, Record, Records, records};

@@ -1,6 +1,6 @@
 //! The records of a batch as owned values that share the batch's memory.
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use model::{Compression, Offset, Timestamp, TimestampType};
 
 use crate::header::HEADER_BYTES;
@@ -147,31 +147,5 @@ impl Iterator for Records {
         let left = self.header.record_count.max(0) as usize - self.index as usize;
         // The count was compared with the bytes in `records`.
         (0, Some(left + 1))
-    }
-}
-
-/// What the one record of a control batch says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ControlType {
-    /// The transaction was aborted.
-    Abort,
-    /// The transaction was committed.
-    Commit,
-    /// Of Raft, or of the future: skip it.
-    Other(i16),
-}
-
-impl ControlType {
-    /// Reads a control record's key: `version i16 · type i16` (KIP-98).
-    pub fn parse(mut key: &[u8]) -> Option<ControlType> {
-        if key.len() < 4 {
-            return None;
-        }
-        let _version = key.get_i16();
-        Some(match key.get_i16() {
-            0 => ControlType::Abort,
-            1 => ControlType::Commit,
-            other => ControlType::Other(other),
-        })
     }
 }

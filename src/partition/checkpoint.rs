@@ -23,6 +23,7 @@ impl Partition {
             log_end: log.log_end,
             segments: log.segments.iter().map(|segment| segment.snapshot()).collect(),
             compaction: log.compaction,
+            transactions: log.transactions.clone(),
         }
     }
 

@@ -21,7 +21,8 @@
 //!
 //! **Where to start reading.** [`partition`] for the state and appending; [`read`] and [`flush`]
 //! for the two directions; [`checkpoint`] for what survives; [`storage`] for what partitions share.
-//! [`segment_header`] and [`offset_index`] have the file formats.
+//! [`transactions`] for what `read_committed` readers see; [`segment_header`] and
+//! [`offset_index`] for the file formats.
 
 pub mod checkpoint;
 pub mod compaction;
@@ -43,6 +44,7 @@ mod set_aside;
 mod snapshot;
 pub mod storage;
 mod tail;
+pub mod transactions;
 
 pub use compaction::CompactionReport;
 pub use error::StorageError;
@@ -51,3 +53,4 @@ pub use read::ReadBatches;
 pub use read_metrics::{FoundCounts, ReadCounts};
 pub use snapshot::{CompactionSnapshot, PartitionSnapshot, SegmentSnapshot};
 pub use storage::{CoreStorage, StorageConfig};
+pub use transactions::{AbortedTransaction, PartitionTransactions};

@@ -14,7 +14,7 @@ use model::{Offset, Timestamp, TopicConfig, TopicPartition};
 use runtime::sync::{Notify, Semaphore};
 
 use crate::{
-    CoreStorage, PartitionSnapshot, StorageError,
+    AbortedTransaction, CoreStorage, PartitionSnapshot, PartitionTransactions, StorageError,
     segment::{Place, Segment},
     segment_header::FIRST_BATCH_AT,
     snapshot::CompactionSnapshot,
@@ -59,6 +59,7 @@ pub(crate) struct Log {
     /// Retired segments whose files are still there.
     pub retired: Vec<Retired>,
     pub compaction: CompactionSnapshot,
+    pub transactions: PartitionTransactions,
 }
 
 /// A segment that is no longer in the list.
@@ -74,6 +75,14 @@ impl Log {
     pub fn segment_of(&self, offset: Offset) -> Option<&Rc<Segment>> {
         let after = self.segments.partition_point(|segment| segment.base_offset <= offset);
         self.segments.get(after.checked_sub(1)?)
+    }
+
+    /// The first offset of an open transaction, or the log's end.
+    pub fn last_stable(&self) -> Offset {
+        match self.transactions.first_open() {
+            None => self.log_end,
+            Some(first) => first.max(self.log_start),
+        }
     }
 
     /// The segment that the next batch may go to, if it suits.
@@ -100,6 +109,7 @@ impl Partition {
             tail: Tail::default(),
             retired: Vec::new(),
             compaction: CompactionSnapshot::default(),
+            transactions: PartitionTransactions::default(),
         };
         Ok(Partition::new(shared, directory, id, config, log))
     }
@@ -123,6 +133,7 @@ impl Partition {
             tail: Tail::default(),
             retired: Vec::new(),
             compaction: snapshot.compaction,
+            transactions: snapshot.transactions.clone(),
         };
         let partition = Partition::new(shared, directory, id, config, log);
         let inner = &partition.inner;
@@ -177,6 +188,18 @@ impl Partition {
         self.inner.log.borrow().log_end
     }
 
+    /// `read_committed` readers see offsets below this: the first that belongs to a transaction
+    /// that is still open, or the log's end.
+    pub fn last_stable(&self) -> Offset {
+        self.inner.log.borrow().last_stable()
+    }
+
+    /// The aborted transactions with records in `from..until`, where `until` is at most the last
+    /// stable offset: what a `read_committed` reader of that range has to skip.
+    pub fn aborted_within(&self, from: Offset, until: Offset) -> Vec<AbortedTransaction> {
+        self.inner.log.borrow().transactions.aborted_within(from, until)
+    }
+
     /// New settings act from now on.
     pub fn set_config(&self, config: Rc<TopicConfig>) {
         self.inner.config.replace(config);
@@ -213,6 +236,9 @@ impl Partition {
         segment.note_append(header, size_bytes, interval_bytes);
         {
             let mut log = inner.log.borrow_mut();
+            if header.attributes.is_transactional() {
+                log.transactions.note(header, &batch);
+            }
             log.tail.push(header, batch, inner.storage.next_age());
             log.log_end = header.next_offset();
         }
@@ -265,7 +291,8 @@ impl Partition {
 
 /// The lists' own rules, on which everything else relies.
 fn check_snapshot(snapshot: &PartitionSnapshot) -> Result<(), String> {
-    let PartitionSnapshot { log_start, log_end, segments, .. } = snapshot;
+    let PartitionSnapshot { log_start, log_end, segments, transactions, .. } = snapshot;
+    transactions.check(*log_end)?;
     if *log_start < Offset::ZERO || log_start > log_end {
         return Err(format!("it begins at {log_start} and ends at {log_end}"));
     }

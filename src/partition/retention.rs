@@ -38,6 +38,7 @@ impl Inner {
             return;
         }
         log.log_start = offset;
+        log.transactions.forget_below(offset);
         if offset == log.log_end
             && let Some(active) = log.active()
         {

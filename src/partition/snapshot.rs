@@ -3,6 +3,8 @@
 use model::{Offset, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::PartitionTransactions;
+
 /// A partition at one moment. The files are good for it once
 /// [`flush_to`](crate::Partition::flush_to) has returned.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +17,10 @@ pub struct PartitionSnapshot {
     pub segments: Vec<SegmentSnapshot>,
     /// How far compaction has come.
     pub compaction: CompactionSnapshot,
+    /// Its transactions. Not part of the encoding, because most partitions have none: the
+    /// checkpoint keeps them in a list of their own.
+    #[serde(skip)]
+    pub transactions: PartitionTransactions,
 }
 
 /// One segment, file header and unwritten batches included.

@@ -15,7 +15,7 @@ mod retain;
 mod rewrite;
 mod survey;
 
-use std::rc::Rc;
+use std::{cell::RefCell, rc::Rc};
 
 use model::{Offset, Timestamp};
 
@@ -87,7 +87,8 @@ impl Inner {
         };
         // Where nothing is dirty, only due tombstones go.
         let end = survey.end.max(plan.clean_through);
-        let rules = Rules { survey: &survey, now, delete_retention_ms };
+        let rules =
+            Rules { survey: &survey, now, delete_retention_ms, retained: RefCell::default() };
         let mut report = CompactionReport { clean_through: end, ..CompactionReport::default() };
         let mut next_delete_horizon: Option<Timestamp> = None;
         for group in plan.groups(end, segment_bytes) {
@@ -135,6 +136,7 @@ impl Inner {
             segment.retired.set(true);
             log.retired.push(Retired { segment, below_log_start: false });
         }
+        log.transactions.forget_markers(&rewrite.removed_markers);
         // The tail still has what was removed; all of it is in files.
         let dropped = log.tail.drop_before(rewrite.end(), Offset::ZERO);
         self.storage.note_dropped(dropped);

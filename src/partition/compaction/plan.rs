@@ -19,10 +19,15 @@ impl Inner {
         let config = Rc::clone(&self.config.borrow());
         let log = self.log.borrow();
         let clean_through = log.compaction.clean_through;
+        // What an open transaction has written may yet be aborted.
+        let stable = log.last_stable();
+        let is_stable = |segment: &Segment| segment.next_offset.get() <= stable;
         let segments: Vec<Rc<Segment>> = log
             .segments
             .iter()
-            .take_while(|segment| segment.is_complete() && !is_too_young(segment, &config, now))
+            .take_while(|segment| {
+                segment.is_complete() && is_stable(segment) && !is_too_young(segment, &config, now)
+            })
             .cloned()
             .collect();
         let bytes = |segments: &mut dyn Iterator<Item = &Rc<Segment>>| -> u64 {

@@ -5,9 +5,11 @@
 //! first finds a tombstone without anything older writes "now + `delete.retention.ms`" as delete
 //! horizon, and the first one after that time removes the tombstone.
 
+use std::{cell::RefCell, collections::BTreeSet};
+
 use batch::{BatchBuilder, BatchError, BatchHeader, Record};
 use bytes::Bytes;
-use model::{Timestamp, TimestampType};
+use model::{ProducerId, Timestamp, TimestampType};
 
 use super::survey::Survey;
 
@@ -31,11 +33,16 @@ pub(crate) struct Rules<'a> {
     pub survey: &'a Survey,
     pub now: Timestamp,
     pub delete_retention_ms: i64,
+    /// Producers with records left of the transaction whose marker comes next.
+    pub retained: RefCell<BTreeSet<ProducerId>>,
 }
 
 impl Rules<'_> {
     /// Decides. `records` are all of the batch's.
     pub fn retain(&self, header: &BatchHeader, records: &[Record]) -> Result<Retained, BatchError> {
+        if self.survey.aborted.contains(header) {
+            return self.without_records(header);
+        }
         let horizon = header.attributes.has_delete_horizon().then_some(header.base_timestamp);
         let tombstones_due = horizon.is_some_and(|at| at <= self.now);
         let kept: Vec<&Record> = records
@@ -65,6 +72,36 @@ impl Rules<'_> {
             builder.push_at(delta, record.timestamp, key, value, &record.headers);
         }
         Ok(Retained::Rewritten { batch: builder.build()?.freeze(), records: kept.len() as u64 })
+    }
+
+    /// Records of a transaction stay, so its marker must.
+    pub fn note_retained(&self, header: &BatchHeader) {
+        if header.attributes.is_transactional() && !header.attributes.is_control() {
+            self.retained.borrow_mut().insert(header.producer_id);
+        }
+    }
+
+    /// Decides on a marker: it goes, as a tombstone does, some time after everything that it
+    /// ended has gone.
+    pub fn retain_marker(
+        &self,
+        header: &BatchHeader,
+        records: &[Record],
+    ) -> Result<Retained, BatchError> {
+        if self.retained.borrow_mut().remove(&header.producer_id) {
+            return Ok(Retained::Whole);
+        }
+        if header.attributes.has_delete_horizon() {
+            let is_due = header.base_timestamp <= self.now;
+            return Ok(if is_due { Retained::Nothing } else { Retained::Whole });
+        }
+        let at = Timestamp(self.now.0.saturating_add(self.delete_retention_ms));
+        let mut builder = like(header)?.control().delete_horizon(at);
+        for record in records {
+            let (key, value) = (record.key.as_deref(), record.value.as_deref());
+            builder.push(record.timestamp, key, value, &record.headers);
+        }
+        Ok(Retained::Rewritten { batch: builder.build()?.freeze(), records: records.len() as u64 })
     }
 
     /// A record without a key is never the newest of any: Kafka drops it too.

@@ -32,6 +32,8 @@ pub(crate) struct Rewrite {
     pub next_delete_horizon: Option<Timestamp>,
     /// Whether anything is not as it was.
     pub changed: bool,
+    /// Markers of transactions of which nothing is left.
+    pub removed_markers: Vec<Offset>,
 }
 
 impl Inner {
@@ -80,6 +82,7 @@ impl Inner {
             records_after: 0,
             next_delete_horizon: None,
             changed: group.len() > 1,
+            removed_markers: Vec::new(),
         }))
     }
 
@@ -120,14 +123,27 @@ impl Inner {
     ) -> Result<(), StorageError> {
         let count = u64::try_from(header.record_count).unwrap_or(0);
         rewrite.records_before += count;
-        // Markers of transactions stay; what lies beyond the survey was not looked at.
-        if header.attributes.is_control() || header.base_offset >= rules.survey.end {
+        // What lies beyond the survey was not looked at.
+        if header.base_offset >= rules.survey.end {
+            rules.note_retained(&header);
             rewrite.records_after += count;
             return rewrite.push(&header, batch).await;
         }
         let records = self.records_of(&batch)?.collect::<Result<Vec<_>, _>>()?;
-        let retained =
-            rules.retain(&header, &records).map_err(|error| self.unbuildable(&header, &error))?;
+        let retained = if header.attributes.is_control() {
+            rules.retain_marker(&header, &records)
+        } else {
+            rules.retain(&header, &records)
+        };
+        let retained = retained.map_err(|error| self.unbuildable(&header, &error))?;
+        let has_records = match &retained {
+            Retained::Whole => count > 0,
+            Retained::Rewritten { records, .. } => *records > 0,
+            Retained::Nothing => false,
+        };
+        if has_records && !header.attributes.is_control() {
+            rules.note_retained(&header);
+        }
         match retained {
             Retained::Whole => {
                 rewrite.records_after += count;
@@ -143,6 +159,9 @@ impl Inner {
             Retained::Nothing => {
                 // The last one may stay after all, but then without its records.
                 rewrite.changed |= count > 0 || rewrite.dropped.is_some();
+                if header.attributes.is_control() {
+                    rewrite.removed_markers.push(header.last_offset());
+                }
                 rewrite.dropped = Some(header);
                 Ok(())
             }

@@ -9,6 +9,7 @@ use crate::{
     StorageError,
     partition::Inner,
     segment_cursor::{READ_BYTES_MAX, SegmentCursor},
+    transactions::AbortedByProducer,
 };
 
 /// Beyond so many producers every batch of the others counts as a last one.
@@ -20,6 +21,8 @@ pub(crate) struct Survey {
     /// Records at or above this offset are left alone: the map was full, or the plan ends.
     pub end: Offset,
     producers: BTreeMap<ProducerId, Offset>,
+    /// Everything that the plan's segments hold is committed but for this.
+    pub aborted: AbortedByProducer,
 }
 
 impl Survey {
@@ -35,6 +38,7 @@ impl Inner {
             keys: KeyMap::new(self.storage.config.compaction_memory_bytes),
             end: plan.segments.last().map_or(Offset::ZERO, |segment| segment.next_offset.get()),
             producers: BTreeMap::new(),
+            aborted: self.log.borrow().transactions.aborted_by_producer(),
         };
         let mut full = false;
         for segment in &plan.segments {
@@ -48,7 +52,8 @@ impl Inner {
                     survey.producers.insert(header.producer_id, header.base_offset);
                 }
                 let clean = header.next_offset() <= plan.clean_through;
-                if full || clean || header.attributes.is_control() {
+                let is_data = !header.attributes.is_control() && !survey.aborted.contains(&header);
+                if full || clean || !is_data {
                     cursor.skip(&header);
                     continue;
                 }

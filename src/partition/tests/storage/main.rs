@@ -18,3 +18,4 @@ mod memory;
 mod model;
 mod reading;
 mod retention;
+mod transactions;
