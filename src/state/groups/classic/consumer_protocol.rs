@@ -19,15 +19,50 @@ pub fn subscribed_topics(metadata: &[u8]) -> Option<BTreeSet<String>> {
 pub fn assigned_partitions(assignment: &[u8]) -> Option<Vec<(String, Vec<u32>)>> {
     let mut bytes = Bytes(assignment);
     bytes.version()?;
-    let mut topics = Vec::new();
-    for _ in 0..bytes.count()? {
-        let topic = bytes.string()?;
-        let count = bytes.count()?;
-        let partitions: Option<Vec<u32>> =
-            (0..count).map(|_| u32::try_from(bytes.int32()?).ok()).collect();
-        topics.push((topic, partitions?));
+    bytes.partitions()
+}
+
+/// What a consumer says of itself when it joins.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ConsumerSubscription {
+    /// The topics that it reads.
+    pub topics: BTreeSet<String>,
+    /// What it has, if it did not give everything up before it joined (from version 1 on).
+    pub owned: Vec<(String, Vec<u32>)>,
+}
+
+/// Reads a subscription; `None` if it cannot be read.
+pub fn subscription(metadata: &[u8]) -> Option<ConsumerSubscription> {
+    let mut bytes = Bytes(metadata);
+    let version = bytes.version()?;
+    let count = bytes.count()?;
+    let topics = (0..count).map(|_| bytes.string()).collect::<Option<_>>()?;
+    let mut owned = Vec::new();
+    if version >= 1 {
+        // The assignor's own data, which may be null.
+        let size = usize::try_from(bytes.int32()?).unwrap_or(0);
+        bytes.0 = bytes.0.get(size..)?;
+        owned = bytes.partitions()?;
     }
-    Some(topics)
+    Some(ConsumerSubscription { topics, owned })
+}
+
+/// Writes an assignment in a version that the consumer reads.
+pub fn encode_assignment(version: i16, topics: &[(String, Vec<u32>)]) -> Vec<u8> {
+    fn put(bytes: &mut Vec<u8>, count: usize) {
+        bytes.extend(i32::try_from(count).unwrap_or(i32::MAX).to_be_bytes());
+    }
+    let mut bytes = version.clamp(0, 3).to_be_bytes().to_vec();
+    put(&mut bytes, topics.len());
+    for (topic, partitions) in topics {
+        bytes.extend(i16::try_from(topic.len()).unwrap_or(i16::MAX).to_be_bytes());
+        bytes.extend(topic.as_bytes());
+        put(&mut bytes, partitions.len());
+        partitions.iter().for_each(|partition| bytes.extend(partition.to_be_bytes()));
+    }
+    // No data of an assignor.
+    bytes.extend((-1_i32).to_be_bytes());
+    bytes
 }
 
 struct Bytes<'a>(&'a [u8]);
@@ -54,6 +89,18 @@ impl Bytes<'_> {
         (count <= self.0.len() / 2).then_some(count)
     }
 
+    fn partitions(&mut self) -> Option<Vec<(String, Vec<u32>)>> {
+        let mut topics = Vec::new();
+        for _ in 0..self.count()? {
+            let topic = self.string()?;
+            let count = self.count()?;
+            let partitions: Option<Vec<u32>> =
+                (0..count).map(|_| u32::try_from(self.int32()?).ok()).collect();
+            topics.push((topic, partitions?));
+        }
+        Some(topics)
+    }
+
     fn string(&mut self) -> Option<String> {
         let length = usize::try_from(i16::from_be_bytes(self.take()?)).ok()?;
         let (text, rest) = self.0.split_at_checked(length)?;
@@ -72,8 +119,7 @@ mod tests {
 
     #[test]
     fn topics_and_partitions_are_read_and_what_follows_is_left() {
-        let subscription =
-            [&[0, 1, 0, 0, 0, 2], &text("a")[..], &text("bc"), &[0xff; 8]].concat();
+        let subscription = [&[0, 1, 0, 0, 0, 2], &text("a")[..], &text("bc"), &[0xff; 8]].concat();
         let topics = subscribed_topics(&subscription).unwrap();
         assert_eq!(topics, ["a".to_owned(), "bc".to_owned()].into());
         let assignment =

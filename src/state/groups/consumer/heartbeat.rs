@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Assignment, AssignorName, Change, ConsumerGroup, ConsumerGroupError, JOIN_EPOCH, Member,
-    MemberState, PatternCache, Record, Standing, Subscription, TopicDirectory,
+    Assignment, AssignorName, Change, ClassicMember, ConsumerGroup, ConsumerGroupError, JOIN_EPOCH,
+    Member, MemberState, PatternCache, Record, Standing, Subscription, TopicDirectory,
     assignor::{self, Asking},
     group::most_wanted,
     reconcile::Goal,
@@ -53,6 +53,8 @@ pub struct Heartbeat {
     pub topic_regex: Option<String>,
     pub server_assignor: Option<AssignorName>,
     pub owned: Option<Assignment>,
+    /// Set if the member speaks the classic protocol: this is its JoinGroup.
+    pub classic: Option<ClassicMember>,
 }
 
 /// What the member is told, once the change is applied.
@@ -114,7 +116,7 @@ impl Heartbeat {
         };
         next.client_id.clone_from(&self.client_id);
         next.client_host.clone_from(&self.client_host);
-        next.classic = None;
+        next.classic.clone_from(&self.classic);
         next
     }
 }
@@ -146,13 +148,17 @@ impl ConsumerGroup {
         limits: &Limits,
     ) -> Result<Sender<'_>, ConsumerGroupError> {
         let Heartbeat { member_id, member_epoch, .. } = heartbeat;
+        if heartbeat.classic.is_some() && self.member(member_id).is_some() {
+            return self.rejoining_classic(heartbeat);
+        }
         if *member_epoch != JOIN_EPOCH {
             return self.returning(heartbeat);
         }
         let fresh = Standing::default();
         let instance = heartbeat.instance_id.as_deref();
         if let Some((owner, member)) = instance.and_then(|id| self.static_member(id)) {
-            if owner != member_id && !member.is_away() && !member.is_classic() {
+            let both_are_newer = heartbeat.classic.is_none() && !member.is_classic();
+            if owner != member_id && !member.is_away() && both_are_newer {
                 return Err(ConsumerGroupError::UnreleasedInstanceId {
                     member_id: member_id.clone(),
                     instance_id: instance.unwrap_or_default().to_owned(),
@@ -174,6 +180,17 @@ impl ConsumerGroup {
             return Err(ConsumerGroupError::GroupMaxSizeReached { members_max });
         }
         Ok(Sender { known, replaces: None, standing: fresh })
+    }
+
+    /// A classic member joins again, whatever it knows of epochs: it says what it has.
+    fn rejoining_classic(&self, heartbeat: &Heartbeat) -> Result<Sender<'_>, ConsumerGroupError> {
+        let member = match &heartbeat.instance_id {
+            Some(instance_id) => self.owner_of_instance(instance_id, &heartbeat.member_id)?,
+            None => self
+                .member(&heartbeat.member_id)
+                .ok_or_else(|| self.unknown(&heartbeat.member_id))?,
+        };
+        Ok(Sender { known: Some(member), replaces: None, standing: member.standing.clone() })
     }
 
     fn returning(&self, heartbeat: &Heartbeat) -> Result<Sender<'_>, ConsumerGroupError> {

@@ -19,6 +19,7 @@
 pub mod assignment;
 pub mod assignor;
 pub mod change;
+pub mod embedded;
 pub mod error;
 pub mod group;
 pub mod heartbeat;
@@ -36,6 +37,7 @@ mod tests;
 pub use assignment::Assignment;
 pub use assignor::AssignorName;
 pub use change::{Change, Record};
+pub use embedded::MigrationPolicy;
 pub use error::ConsumerGroupError;
 pub use group::{ConsumerGroup, GroupState};
 pub use heartbeat::{Heartbeat, HeartbeatAnswer, Limits, Planned, Surroundings};

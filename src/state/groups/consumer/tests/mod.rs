@@ -9,6 +9,7 @@
 )]
 
 mod assignors;
+mod embedded;
 mod heartbeats;
 mod patterns;
 mod properties;
