@@ -44,7 +44,7 @@ pub enum StartError {
     },
     /// A thread for blocking file operations could not be made.
     #[error(
-        "a thread for file operations could not be started: {0} (raise the limit on processes)"
+        "a thread beside the cores could not be started: {0} (raise the limit on processes)"
     )]
     BlockingThread(#[source] io::Error),
 }

@@ -2,8 +2,8 @@
 //!
 //! Each operation is submitted by the core's thread, hard-linked to a one-byte SEND into a socket pair. glommio
 //! cannot wait for a second ring, but it can wait for a socket: when the byte arrives, a task of the core (the
-//! reaper) takes the completions and wakes the waiting futures. A lost byte costs a tick, not a hang: the
-//! core's ticker reaps too.
+//! reaper) takes the completions and wakes the waiting futures. A lost byte costs a beat of the
+//! core's pulse, not a hang: it reaps too.
 //!
 //! Ownership is the whole of its safety: what the kernel reads or writes for an operation belongs to the
 //! operation, not to the future that waits for it, from submission until its completion has been taken.
@@ -102,7 +102,7 @@ pub(super) fn current() -> io::Result<Rc<DiskRing>> {
         .ok_or_else(|| io::Error::other("files can be read and written only on a core"))
 }
 
-/// Takes what has completed, and hands over what could not be handed over before. For the ticker.
+/// Takes what has completed, and hands over what could not be handed over before. For the core's pulse.
 pub(super) fn tick() {
     if let Ok(disk) = current() {
         if disk.backlog.get() {
@@ -183,7 +183,7 @@ impl DiskRing {
         }
     }
 
-    /// Hands the submission queue to the kernel. If that is out of resources just now, the ticker tries again.
+    /// Hands the submission queue to the kernel. If that is out of resources just now, the core's pulse tries again.
     fn hand_over(&self) {
         let handed_over = self.ring.borrow().submit();
         match handed_over {

@@ -10,6 +10,7 @@ use super::{
     cores::{self, Cores},
     disk_ring,
     mailbox::Received,
+    pulse,
     tasks::{self, ContextGuard, CoreContext},
 };
 use crate::{
@@ -18,21 +19,8 @@ use crate::{
 };
 
 /// How long a task queue may keep the executor from looking at its rings. Below 10 ms glommio 0.9.0 loses
-/// wake-ups in ordinary work; its default of 100 ms lets one busy queue hold up every socket for that long.
+/// wake-ups in ordinary work (see `pulse.rs`); its default of 100 ms lets one busy queue hold up every socket for that long.
 const PREEMPT_AFTER: Duration = Duration::from_millis(20);
-
-/// The backstop against lost wake-ups: this many tasks of each core sleep in turn, so that one of their timers
-/// fires each tick. One would not do: it would sleep no more once its own wake-up is lost.
-const TICKERS: u32 = 8;
-
-/// How often a timer fires while the core is in use: about as long as a ready task may lie in a parked executor.
-const TICK_IN_USE: Duration = Duration::from_millis(10);
-
-/// The same once a core has had nothing to do for a while.
-const TICK_IDLE: Duration = Duration::from_millis(50);
-
-/// Rounds of a ticker without any other work until the core counts as idle.
-const ROUNDS_UNTIL_IDLE: u32 = 12;
 
 /// Shares of the background queue, against 1,000 of everything else.
 const BACKGROUND_SHARES: usize = 100;
@@ -64,7 +52,7 @@ where
         .ok()
         .filter(|count| *count > 0)
         .ok_or(StartError::CoreCount { cores: config.cores })?;
-    blocking::start_threads().map_err(StartError::BlockingThread)?;
+    start_threads()?;
     let mut running =
         RunningCores { cores: Cores::new(config.cores), threads: Vec::with_capacity(config.cores) };
     let (started, starting) = mpsc::channel();
@@ -107,12 +95,18 @@ where
 {
     let core = CoreId::default();
     let failed = |reason| StartError::Executor { core, reason };
-    blocking::start_threads().map_err(StartError::BlockingThread)?;
+    start_threads()?;
     let thread = spawn_executor(core, &CoresConfig::new(1), move || async move {
         tasks::guarded("the main task", make()).await
     })
     .map_err(failed)?;
     join(thread).map_err(failed)
+}
+
+/// Starts the threads that all cores of the process share.
+fn start_threads() -> Result<(), StartError> {
+    blocking::start_threads().map_err(StartError::BlockingThread)?;
+    pulse::start_thread().map_err(StartError::BlockingThread)
 }
 
 fn join<T: Send + 'static>(thread: CoreThread<T>) -> Result<T, String> {
@@ -183,7 +177,7 @@ where
                 "background",
             );
             let _context = ContextGuard::enter(CoreContext { core, background });
-            spawn_tickers();
+            let _pulse = pulse::begin();
             match disk_ring::open() {
                 Ok(_ring) => Ok(tasks::guarded("the main task", async move { body().await }).await),
                 Err(error) => Err(format!("the io_uring for files: {error}")),
@@ -222,32 +216,5 @@ async fn serve<S>(
     match cores::running_calls() {
         0 => Ok(()),
         calls => Err(StopError::CallsRunning { core, calls, grace }),
-    }
-}
-
-/// Starts what wakes the executor again and again, and with it any ready task that it parked on (a fault of
-/// glommio 0.9.0: its run loop takes "the pre-emption timer fired before the first queue ran" for "nothing is
-/// ready"). See `lost_wake_ups.rs`.
-pub(super) fn spawn_tickers() {
-    for number in 0..TICKERS {
-        tasks::spawn("ticker", async move {
-            crate::sleep(TICK_IN_USE * number).await;
-            tick().await;
-        });
-    }
-}
-
-async fn tick() {
-    let mut executed = 0;
-    let mut idle_rounds = 0;
-    loop {
-        let now_executed = glommio::executor().executor_stats().tasks_executed();
-        // The tickers themselves run once a round each.
-        let in_use = now_executed.saturating_sub(executed) > u64::from(TICKERS);
-        executed = now_executed;
-        idle_rounds = if in_use { 0 } else { idle_rounds + 1 };
-        disk_ring::tick();
-        let idle = idle_rounds >= ROUNDS_UNTIL_IDLE;
-        crate::sleep(TICKERS * if idle { TICK_IDLE } else { TICK_IN_USE }).await;
     }
 }

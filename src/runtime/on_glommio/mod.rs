@@ -1,7 +1,7 @@
 //! The production backend: glommio's executors, timers and sockets, and an io_uring of our own for files.
 //!
-//! Two faults of glommio 0.9.0 shape it. **Lost wake-ups**: an executor can park although a task is ready, so
-//! every core runs a ticker ([`executor`]). **Direct files on a polling ring**: its `DmaFile` spins and starves
+//! Two faults of glommio 0.9.0 shape it. **Lost wake-ups**: an executor can park although a task is ready, so a
+//! thread wakes every core again and again ([`pulse`]). **Direct files on a polling ring**: its `DmaFile` spins and starves
 //! on devices that cannot poll, so no file goes through glommio ([`disk_ring`]).
 
 mod blocking;
@@ -17,4 +17,5 @@ mod large_write;
 mod lost_wake_ups;
 mod mailbox;
 pub(crate) mod net;
+mod pulse;
 pub(crate) mod tasks;
