@@ -13,7 +13,7 @@ use model::{CoreId, TopicPartition};
 use runtime::{Call, CoreStopped, sync::oneshot};
 use state::producers::SequenceError;
 
-use crate::{Acks, AppendRequest, Appended, Broker, BrokerError, Outcome};
+use crate::{Acks, AppendRequest, Appended, Broker, BrokerError, InTransaction, Outcome};
 
 /// How often a held-back answer looks whether the segments have caught up.
 const LAGGING_LOOK: Duration = Duration::from_millis(1);
@@ -56,12 +56,22 @@ impl Broker {
     /// durable, or refused. Batches of successive calls from one core to one partition keep
     /// their order.
     pub fn append(self: &Rc<Self>, requests: Vec<AppendRequest>, acks: Acks) -> AppendTicket {
+        self.append_in(requests, acks, None)
+    }
+
+    /// The same, where batches may be part of a transaction.
+    pub fn append_in(
+        self: &Rc<Self>,
+        requests: Vec<AppendRequest>,
+        acks: Acks,
+        transaction: Option<InTransaction>,
+    ) -> AppendTicket {
         let count = requests.len();
         let mut outcomes: Vec<Option<Outcome<Appended>>> = Vec::with_capacity(count);
         let mut groups: BTreeMap<CoreId, Group> = BTreeMap::new();
         for (place, request) in requests.into_iter().enumerate() {
             let topic = request.topic;
-            match self.check(request, acks) {
+            match self.check(request, acks, transaction.is_some()) {
                 Ok((core, proposal)) => {
                     let group = groups.entry(core).or_default();
                     group.batches.push(Routed { topic, proposal });
@@ -73,7 +83,9 @@ impl Broker {
         }
         let answers: Vec<_> = groups
             .into_iter()
-            .map(|(core, Group { batches, places })| (places, self.send(core, batches)))
+            .map(|(core, Group { batches, places })| {
+                (places, self.send(core, batches, transaction.clone()))
+            })
             .collect();
         let inner = Box::pin(async move {
             for (places, answer) in answers {
@@ -100,7 +112,12 @@ impl Broker {
         AppendTicket { inner }
     }
 
-    fn check(&self, request: AppendRequest, acks: Acks) -> Outcome<(CoreId, Proposal)> {
+    fn check(
+        &self,
+        request: AppendRequest,
+        acks: Acks,
+        in_transaction: bool,
+    ) -> Outcome<(CoreId, Proposal)> {
         if self.stopping.get() {
             return Err(BrokerError::Stopping);
         }
@@ -123,32 +140,55 @@ impl Broker {
         let now = runtime::wall_clock();
         let proposal =
             crate::append_check::check(request.batch, &config, self.unfolded_bytes_max(), now)?;
+        if !in_transaction && proposal.header.attributes.is_transactional() {
+            return Err(BrokerError::InvalidTxnState(
+                "A transactional batch in a request without a transactional id.".to_owned(),
+            ));
+        }
         Ok((core, proposal))
     }
 
-    fn send(self: &Rc<Self>, core: CoreId, batches: Vec<Routed>) -> Answer {
+    fn send(
+        self: &Rc<Self>,
+        core: CoreId,
+        batches: Vec<Routed>,
+        transaction: Option<InTransaction>,
+    ) -> Answer {
         if core == self.core {
-            let receiver = self.propose(batches);
+            let receiver = self.propose(batches, transaction);
             return Answer::Here(Box::pin(Rc::clone(self).settled(receiver)));
         }
         let call = self.cores.call(core, move |owner: Rc<Broker>| {
             // Proposed before anything is awaited, so the order of the calls is kept.
-            let receiver = owner.propose(batches);
+            let receiver = owner.propose(batches, transaction);
             owner.settled(receiver)
         });
         Answer::There(call)
     }
 
-    fn propose(&self, batches: Vec<Routed>) -> oneshot::Receiver<Outcomes> {
+    fn propose(
+        self: &Rc<Self>,
+        batches: Vec<Routed>,
+        transaction: Option<InTransaction>,
+    ) -> oneshot::Receiver<Outcomes> {
         let now = runtime::wall_clock();
+        // Allocates only when something is put in.
+        let mut unverified = Vec::new();
         let (group, receiver) = AppendGroup::new(batches.len());
         for (place, Routed { topic, proposal }) in batches.into_iter().enumerate() {
             let slot = group.slot(place);
             match self.local(topic) {
                 _ if self.storage.is_full() => slot.settle(Err(ProposeError::StorageFull)),
+                Ok((lane, partition)) if proposal.header.attributes.is_transactional() => {
+                    let asked = self.propose_transactional(&lane, &partition, proposal, now, slot);
+                    unverified.extend(asked);
+                }
                 Ok((lane, partition)) => lane.propose_append(&partition, proposal, now, slot),
                 Err(_) => slot.settle(Err(ProposeError::UnknownPartition)),
             }
+        }
+        if let Some(transaction) = transaction.filter(|_| !unverified.is_empty()) {
+            self.verify(transaction, unverified);
         }
         receiver
     }
@@ -174,17 +214,19 @@ fn appended(appended: lane::Appended) -> Appended {
     Appended { base_offset, log_append_time, log_start }
 }
 
-fn refused(error: ProposeError) -> BrokerError {
+pub(crate) fn refused(error: ProposeError) -> BrokerError {
     let text = error.to_string();
     match error {
         ProposeError::UnknownPartition => BrokerError::UnknownTopicOrPartition,
         ProposeError::StorageFull => BrokerError::StorageFull(text),
         ProposeError::TooLarge { .. } => BrokerError::RecordListTooLarge(text),
+        ProposeError::Transaction(error) => error.into(),
         ProposeError::Sequence(error) => match error {
             SequenceError::OutOfOrder { .. } | SequenceError::NewEpochNotAtZero { .. } => {
                 BrokerError::OutOfOrderSequence(text)
             }
             SequenceError::InvalidEpoch { .. } => BrokerError::InvalidProducerEpoch(text),
+            SequenceError::NotTransactional { .. } => BrokerError::InvalidTxnState(text),
         },
     }
 }

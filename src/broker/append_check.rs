@@ -35,10 +35,11 @@ pub(crate) fn check(
     }
     let checked = batch::check_produced(&bytes, limit).map_err(invalid_batch)?;
     check_keys(&checked, config)?;
-    if checked.header.attributes.is_transactional() {
-        return Err(BrokerError::InvalidTxnState(
-            "Transactions are not supported by this broker yet.".to_owned(),
-        ));
+    if checked.header.attributes.is_transactional() && !checked.header.has_producer() {
+        return Err(BrokerError::InvalidRecord {
+            message: "A transactional batch has no producer id.".to_owned(),
+            records: Vec::new(),
+        });
     }
 
     if let CompressionSetting::Codec(wanted) = config.compression {

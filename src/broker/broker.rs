@@ -15,7 +15,10 @@ use runtime::{Cores, sync::Semaphore};
 use state::catalog::Catalog;
 
 use crate::{
+    consumer_groups::coordinator::Coordinator,
     BrokerError, BrokerSettings, DataDirectory, Outcome, core_counts::Given, data_directory::Meta,
+    transactional_append::Verifying,
+    groups::GroupSlots,
 };
 
 /// One core's share of the broker: its lanes, and a replica of the catalog.
@@ -45,6 +48,11 @@ pub struct Broker {
     /// The first journal frame that the last checkpoint does not cover.
     pub(crate) checkpointed: Cell<JournalPosition>,
     pub(crate) given: Given,
+    /// Transactional batches that wait for the coordinator's word.
+    pub(crate) verifying: Verifying,
+    pub(crate) group_slots: GroupSlots,
+    /// Groups of Kafka's newer protocol.
+    pub(crate) consumer_groups: Coordinator,
 }
 
 /// The part of the memory that tails may take; the rest is for requests and replies.
@@ -81,6 +89,9 @@ impl Broker {
             checkpoint_turn: Semaphore::new(1),
             checkpointed: Cell::new(JournalPosition::FIRST),
             given: Given::default(),
+            verifying: Verifying::default(),
+            group_slots: GroupSlots::default(),
+            consumer_groups: Coordinator::default(),
         }
     }
 

@@ -3,6 +3,8 @@
 //! Each door maps it to its protocol's codes in one place (`kafka::errors`, `kinesis::errors`).
 
 use model::Offset;
+use state::transactions::TransactionError;
+use state::groups::{GroupError, consumer::ConsumerGroupError};
 use thiserror::Error;
 
 /// Why an operation was refused or failed. Texts are for people and may be sent to clients.
@@ -94,6 +96,9 @@ pub enum BrokerError {
     /// A transactional batch outside a transaction.
     #[error("{0}")]
     InvalidTxnState(String),
+    /// The coordinator of a transaction refuses.
+    #[error(transparent)]
+    Transaction(#[from] TransactionError),
     /// `min.insync.replicas` is more than there are.
     #[error("{0}")]
     NotEnoughReplicas(String),
@@ -112,6 +117,12 @@ pub enum BrokerError {
     /// `delete.topic.enable=false`.
     #[error("Topic deletion is disabled.")]
     TopicDeletionDisabled,
+    /// A consumer group refuses.
+    #[error(transparent)]
+    Group(#[from] GroupError),
+    /// A consumer group of the newer protocol refuses.
+    #[error(transparent)]
+    ConsumerGroup(#[from] ConsumerGroupError),
     /// The broker is shutting down.
     #[error("The broker is shutting down.")]
     Stopping,

@@ -108,6 +108,7 @@ impl Broker {
             high_watermark: partition.high_watermark(),
             last_stable: partition.last_stable(),
             log_start: partition.log.log_start(),
+            aborted: Vec::new(),
         };
         let max_bytes = wanted.max_bytes.min(left_bytes);
         let log = &partition.log;
@@ -122,6 +123,12 @@ impl Broker {
         // Only the first non-empty partition of a reply may exceed the budget (KIP-74).
         if !any || read.size_bytes <= max_bytes {
             fetched.batches = read.batches;
+        }
+        if wanted.read_committed
+            && let Some(last) = fetched.batches.last()
+            && let Ok(header) = batch::BatchHeader::parse(last)
+        {
+            fetched.aborted = log.aborted_within(wanted.offset, header.next_offset());
         }
         Ok(fetched)
     }

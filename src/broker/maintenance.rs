@@ -45,6 +45,15 @@ pub(crate) fn start(broker: &Rc<Broker>) {
     runtime::spawn_background("retention", async move { retention.keep_retention().await });
     let compaction = Rc::clone(broker);
     runtime::spawn_background("compaction", async move { compaction.keep_compacted().await });
+    broker.finish_decided();
+    let timeouts = Rc::clone(broker);
+    runtime::spawn_background("transaction timeouts", async move { timeouts.keep_timeouts().await });
+    let ids = Rc::clone(broker);
+    runtime::spawn_background("transactional ids", async move { ids.keep_transactional_ids().await });
+    let sessions = Rc::clone(broker);
+    runtime::spawn("consumer sessions", async move { sessions.keep_consumer_sessions().await });
+    let offsets = Rc::clone(broker);
+    runtime::spawn_background("offsets", async move { offsets.keep_offsets().await });
     if broker.core.index() == 0 {
         let orphans = Rc::clone(broker);
         runtime::spawn_background("orphans", async move { orphans.remove_orphans().await });
@@ -117,7 +126,7 @@ impl Broker {
         self.lanes().into_iter().flat_map(pair).collect()
     }
 
-    fn interval(&self, key: &str, fallback_ms: u64) -> Duration {
+    pub(crate) fn interval(&self, key: &str, fallback_ms: u64) -> Duration {
         let value = self.catalog.borrow().broker_number(key);
         let configured = value.and_then(|value| u64::try_from(value).ok());
         Duration::from_millis(configured.unwrap_or(fallback_ms).max(10))

@@ -11,7 +11,7 @@ use crate::{
 
 impl Broker {
     /// Asks the owner of each item's partition; the answers stand in the order of the items.
-    async fn ask_owners<Q, T, F, Fut>(
+    pub(crate) async fn ask_owners<Q, T, F, Fut>(
         self: &Rc<Self>,
         items: Vec<Q>,
         partition: impl Fn(&Q) -> TopicPartition,

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use batch::BatchHeader;
 use bytes::{Bytes, BytesMut};
 use model::{LeaderEpoch, Offset, PartitionIndex, Timestamp, TopicId, TopicName, TopicPartition};
+pub use partition::AbortedTransaction;
 pub use state::configs::ConfigChange;
 use state::configs::ConfigEntry;
 
@@ -79,12 +81,19 @@ pub struct Fetched {
     pub last_stable: Offset,
     /// The first offset there is.
     pub log_start: Offset,
+    /// The aborted transactions that the batches contain parts of, for `read_committed` readers.
+    pub aborted: Vec<AbortedTransaction>,
 }
 
 impl Fetched {
     /// The bytes of all batches together.
     pub fn size_bytes(&self) -> usize {
         self.batches.iter().map(Bytes::len).sum()
+    }
+
+    /// Whether a batch of it is part of an aborted transaction.
+    pub fn is_aborted(&self, batch: &BatchHeader) -> bool {
+        self.aborted.iter().any(|aborted| aborted.contains(batch))
     }
 }
 

@@ -106,7 +106,11 @@ impl RunningBroker {
         let cores = running.cores().clone();
         match recover(&cores).await {
             Ok(recovery) => {
-                ask_all(&cores, |broker| async move { maintenance::start(&broker) }).await?;
+                ask_all(&cores, |broker| async move {
+                    maintenance::start(&broker);
+                    broker.open_stored_groups();
+                })
+                .await?;
                 let handle = BrokerHandle::new(cores);
                 Ok(RunningBroker { running, handle, recovery })
             }

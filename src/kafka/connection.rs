@@ -9,7 +9,10 @@ use std::{cell::Cell, rc::Rc, sync::Arc, time::Duration};
 
 use broker::Broker;
 use bytes::BytesMut;
-use futures_util::future::{Either, select};
+use futures_util::{
+    FutureExt,
+    future::{Either, select},
+};
 use runtime::{
     Instant,
     net::{SocketAddr, Stream, WriteHalf},
@@ -26,12 +29,15 @@ use crate::{
 };
 
 /// Most produce requests under way on one connection.
-const SLOTS: u32 = 16;
+const SLOTS: u32 = 64;
 /// How long replies under way may take once the client has stopped sending.
 const DRAIN_MAX: Duration = Duration::from_secs(30);
 /// A large reply is written in pieces, each of which the client must take in time: a reply holds
 /// memory.
 const PIECE_BYTES: usize = 256 << 10;
+/// Replies that are ready together are written together until they have so many bytes: a larger one is not copied
+/// behind a smaller.
+const GROUP_BYTES_MAX: usize = 16 << 10;
 /// What precedes a frame.
 const FRAME_SIZE_BYTES: usize = 4;
 const PIECE_TIME_MAX: Duration = Duration::from_secs(60);
@@ -53,9 +59,11 @@ struct Started {
     reply: ReplyFuture,
     began: Instant,
     metrics: Rc<ApiMetrics>,
-    /// Shares of memory and slots, given back when the reply is written.
-    _held: (Admission, Option<Admission>, OwnedSemaphorePermit),
+    _held: Held,
 }
+
+/// Shares of memory and slots, given back when the reply is written.
+type Held = (Admission, Option<Admission>, OwnedSemaphorePermit);
 
 /// Serves a connection until the client goes, misbehaves, or `draining` resolves and what is under
 /// way is answered.
@@ -192,6 +200,8 @@ impl Reader {
             body: parsed.body,
             budget: self.door.budget.clone(),
             disconnect: self.disconnect.clone(),
+            peer: self.peer,
+            client_id: parsed.client_id,
             metrics: Rc::clone(&metrics),
         };
         let reply = serve(request);
@@ -209,26 +219,38 @@ async fn write_replies(
     peer: SocketAddr,
     activity: Activity,
 ) {
-    while let Some(Started { reply, began, metrics, _held }) = started.recv().await {
-        let written = match reply.await {
-            Reply::Frame(frame) => {
-                door.sent_bytes.add(frame.len() as u64);
-                write(&mut half, frame).await
-            }
-            Reply::Large(frame, share) => {
-                door.sent_bytes.add(frame.len() as u64);
-                let written = write(&mut half, frame).await;
-                drop(share);
-                written
-            }
-            Reply::Nothing => true,
-            Reply::Close(reason) => {
-                tracing::warn!(%peer, reason, "connection closed");
-                door.closed_for_cause.increment();
-                false
-            }
+    let mut not_ready = None;
+    loop {
+        let first = match not_ready.take() {
+            Some(first) => Some(first),
+            None => started.recv().await,
         };
-        metrics.note_done(activity.note() - began);
+        let Some(mut first) = first else { break };
+        let reply = (&mut first.reply).await;
+        let mut group = Group::default();
+        group.take(first, reply);
+        // What one write of the journal made durable goes out with one write to the socket.
+        while group.has_room() {
+            let Ok(mut next) = started.try_recv() else { break };
+            match (&mut next.reply).now_or_never() {
+                Some(reply) => group.take(next, reply),
+                None => {
+                    not_ready = Some(next);
+                    break;
+                }
+            }
+        }
+        door.sent_bytes.add(group.bytes.len() as u64);
+        let written = group.bytes.is_empty() || write(&mut half, &group.bytes).await;
+        let now = activity.note();
+        for answered in group.answered {
+            answered.metrics.note_done(now - answered.began);
+        }
+        if let Some(reason) = group.close {
+            tracing::warn!(%peer, reason, "connection closed");
+            door.closed_for_cause.increment();
+            break;
+        }
         if !written {
             break;
         }
@@ -237,11 +259,62 @@ async fn write_replies(
     let _ = half.close().await;
 }
 
-async fn write(half: &mut WriteHalf, frame: BytesMut) -> bool {
-    if frame.len() <= PIECE_BYTES {
-        return half.write_all(&frame).await.is_ok();
+/// Replies that are written together.
+#[derive(Default)]
+struct Group {
+    bytes: BytesMut,
+    /// A request gives back its share of memory, and its slot, when its reply is written.
+    answered: Vec<Answered>,
+    /// Why the connection ends behind these.
+    close: Option<String>,
+}
+
+/// A request with its reply in a [`Group`].
+struct Answered {
+    began: Instant,
+    metrics: Rc<ApiMetrics>,
+    _held: (Held, Option<Admission>),
+}
+
+impl Group {
+    fn has_room(&self) -> bool {
+        self.close.is_none() && self.bytes.len() < GROUP_BYTES_MAX
     }
-    for piece in frame.chunks(PIECE_BYTES) {
+
+    fn take(&mut self, started: Started, reply: Reply) {
+        let Started { began, metrics, _held, .. } = started;
+        let share = match reply {
+            Reply::Frame(frame) => {
+                self.add(frame);
+                None
+            }
+            Reply::Large(frame, share) => {
+                self.add(frame);
+                Some(share)
+            }
+            Reply::Nothing => None,
+            Reply::Close(reason) => {
+                self.close = Some(reason);
+                None
+            }
+        };
+        self.answered.push(Answered { began, metrics, _held: (_held, share) });
+    }
+
+    fn add(&mut self, frame: BytesMut) {
+        if self.bytes.is_empty() {
+            self.bytes = frame;
+        } else {
+            self.bytes.extend_from_slice(&frame);
+        }
+    }
+}
+
+async fn write(half: &mut WriteHalf, bytes: &[u8]) -> bool {
+    if bytes.len() <= PIECE_BYTES {
+        return half.write_all(bytes).await.is_ok();
+    }
+    for piece in bytes.chunks(PIECE_BYTES) {
         match runtime::timeout(PIECE_TIME_MAX, half.write_all(piece)).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) | Err(_) => return false,

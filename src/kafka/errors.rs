@@ -4,6 +4,8 @@
 use broker::BrokerError;
 use kafka_protocol::{ResponseError, protocol::StrBytes};
 use model::Offset;
+use state::transactions::TransactionError;
+use state::groups::{GroupError, consumer::ConsumerGroupError};
 
 /// An error as a reply carries it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +48,15 @@ pub fn code_and_text<T>(outcome: &Result<T, Refusal>) -> (i16, Option<StrBytes>)
         Ok(_) => (0, None),
         Err(refusal) => (refusal.code, refusal.text()),
     }
+}
+
+/// PRODUCER_FENCED, where the request's version is at least `since`; before that clients know
+/// INVALID_PRODUCER_EPOCH only (KIP-588). Other codes stay.
+pub fn fenced_since(since: i16, version: i16, code: i16) -> i16 {
+    if code == ResponseError::ProducerFenced.code() && version < since {
+        return ResponseError::InvalidProducerEpoch.code();
+    }
+    code
 }
 
 impl From<BrokerError> for Refusal {
@@ -92,16 +103,82 @@ fn code_of(error: &BrokerError) -> ResponseError {
         B::InvalidProducerEpoch(_) => R::InvalidProducerEpoch,
         B::UnknownProducerId => R::UnknownProducerId,
         B::InvalidTxnState(_) => R::InvalidTxnState,
+        B::Transaction(error) => transaction_code(error),
         B::NotEnoughReplicas(_) => R::NotEnoughReplicas,
         // Retriable: clients try again until the disk has room or is replaced.
         B::StorageFull(_) | B::Storage(_) => R::KafkaStorageError,
         B::FencedLeaderEpoch => R::FencedLeaderEpoch,
         B::UnknownLeaderEpoch => R::UnknownLeaderEpoch,
         B::TopicDeletionDisabled => R::TopicDeletionDisabled,
+        B::Group(error) => code_of_group(*error),
+        B::ConsumerGroup(error) => code_of_consumer_group(error),
         // Retriable, after asking for metadata again: by then the broker is back, or gone.
         B::Stopping => R::NotLeaderOrFollower,
         // Retriable, without doubt about where the leader is.
         B::Overloaded(_) => R::RequestTimedOut,
+    }
+}
+
+impl From<GroupError> for Refusal {
+    fn from(error: GroupError) -> Refusal {
+        Refusal::new(code_of_group(error), error.to_string())
+    }
+}
+
+fn code_of_group(error: GroupError) -> ResponseError {
+    use GroupError as G;
+    use ResponseError as R;
+    match error {
+        G::InvalidGroupId => R::InvalidGroupId,
+        G::GroupIdNotFound => R::GroupIdNotFound,
+        G::UnknownMemberId => R::UnknownMemberId,
+        G::FencedInstanceId => R::FencedInstanceId,
+        G::IllegalGeneration => R::IllegalGeneration,
+        G::RebalanceInProgress => R::RebalanceInProgress,
+        G::MemberIdRequired => R::MemberIdRequired,
+        G::InconsistentGroupProtocol => R::InconsistentGroupProtocol,
+        G::InvalidSessionTimeout => R::InvalidSessionTimeout,
+        G::GroupMaxSizeReached => R::GroupMaxSizeReached,
+        G::NonEmptyGroup => R::NonEmptyGroup,
+        G::SubscribedToTopic => R::GroupSubscribedToTopic,
+        G::OffsetMetadataTooLarge => R::OffsetMetadataTooLarge,
+        G::UnstableOffsetCommit => R::UnstableOffsetCommit,
+        G::Unavailable => R::CoordinatorNotAvailable,
+        G::TooLarge => R::UnknownServerError,
+    }
+}
+
+fn code_of_consumer_group(error: &ConsumerGroupError) -> ResponseError {
+    use ConsumerGroupError as G;
+    use ResponseError as R;
+    match error {
+        G::InvalidRequest(_) => R::InvalidRequest,
+        G::GroupIdNotFound { .. } => R::GroupIdNotFound,
+        G::UnknownMemberId { .. } | G::UnknownInstanceId { .. } => R::UnknownMemberId,
+        G::FencedMemberEpoch { .. } => R::FencedMemberEpoch,
+        G::FencedInstanceId { .. } => R::FencedInstanceId,
+        G::UnreleasedInstanceId { .. } => R::UnreleasedInstanceId,
+        G::UnsupportedAssignor { .. } => R::UnsupportedAssignor,
+        G::GroupMaxSizeReached { .. } => R::GroupMaxSizeReached,
+        G::InvalidRegularExpression { .. } => R::InvalidRegularExpression,
+        G::StaleMemberEpoch { .. } => R::StaleMemberEpoch,
+        G::IllegalGeneration { .. } => R::IllegalGeneration,
+        G::UnsupportedVersion => R::UnsupportedVersion,
+    }
+}
+
+fn transaction_code(error: &TransactionError) -> ResponseError {
+    use ResponseError as R;
+    use TransactionError as T;
+    match error {
+        T::UnknownProducer => R::InvalidProducerIdMapping,
+        T::Fenced { .. } => R::ProducerFenced,
+        T::Concurrent => R::ConcurrentTransactions,
+        T::InvalidState { .. } => R::InvalidTxnState,
+        T::NotInTransaction => R::TransactionAbortable,
+        T::InvalidTimeout { .. } => R::InvalidTransactionTimeout,
+        // The broker asks again with one: a client never sees this.
+        T::NeedsProducerId => R::UnknownServerError,
     }
 }
 

@@ -17,6 +17,8 @@ pub enum Shape {
     Fixed(usize),
     /// A string, compact in flexible versions.
     String,
+    /// Bytes behind their count, compact in flexible versions.
+    Bytes,
     /// An array of one primitive.
     Values(&'static Shape),
     /// An array of structures.
@@ -71,6 +73,8 @@ pub const INT64: Field = Field::new(Shape::Fixed(8));
 pub const UUID: Field = Field::new(Shape::Fixed(16));
 /// STRING
 pub const STRING: Field = Field::new(Shape::String);
+/// BYTES
+pub const BYTES: Field = Field::new(Shape::Bytes);
 /// An array of INT32
 pub const INT32S: Field = Field::new(Shape::Values(&Shape::Fixed(4)));
 /// An array of STRING
@@ -133,6 +137,10 @@ impl Walk<'_> {
             Shape::Fixed(size_bytes) => self.reader.take(size_bytes).map(|_| ()),
             Shape::String if nullable => self.reader.nullable_string(self.flexible).map(|_| ()),
             Shape::String => self.reader.string(self.flexible).map(|_| ()),
+            Shape::Bytes => match self.reader.nullable_bytes(self.flexible)? {
+                None if !nullable => Err(self.reader.malformed("null where bytes must be")),
+                _ => Ok(()),
+            },
             Shape::Values(element) => {
                 for _ in 0..self.count(nullable, self.least_bytes(element))? {
                     self.field(&Field::new(*element))?;
@@ -167,8 +175,8 @@ impl Walk<'_> {
             Shape::Fixed(size_bytes) => *size_bytes,
             Shape::String if self.flexible => 1,
             Shape::String => 2,
-            Shape::Values(_) | Shape::Structs(_) if self.flexible => 1,
-            Shape::Values(_) | Shape::Structs(_) => 4,
+            Shape::Bytes | Shape::Values(_) | Shape::Structs(_) if self.flexible => 1,
+            Shape::Bytes | Shape::Values(_) | Shape::Structs(_) => 4,
             Shape::NullableStruct(_) => 1,
         }
     }

@@ -2,10 +2,16 @@
 //! here, so that none is forgotten.
 
 use kafka_protocol::messages::{
+    AddOffsetsToTxnResponse, AddPartitionsToTxnResponse, DescribeProducersResponse,
+    DescribeTransactionsResponse, EndTxnResponse, ListTransactionsResponse,
+    TxnOffsetCommitResponse, WriteTxnMarkersResponse,
+    ConsumerGroupDescribeResponse, ConsumerGroupHeartbeatResponse,
     AlterConfigsResponse, CreatePartitionsResponse, CreateTopicsResponse, DeleteRecordsResponse,
     DeleteTopicsResponse, DescribeClusterResponse, DescribeConfigsResponse,
     DescribeTopicPartitionsResponse, IncrementalAlterConfigsResponse, InitProducerIdResponse,
-    ListOffsetsResponse, MetadataResponse, OffsetForLeaderEpochResponse,
+    DeleteGroupsResponse, DescribeGroupsResponse, FindCoordinatorResponse, HeartbeatResponse,
+    JoinGroupResponse, LeaveGroupResponse, ListGroupsResponse, ListOffsetsResponse, MetadataResponse, OffsetCommitResponse, OffsetDeleteResponse,
+    OffsetFetchResponse, OffsetForLeaderEpochResponse, SyncGroupResponse,
 };
 
 /// A reply's error codes.
@@ -50,21 +56,85 @@ macro_rules! one_code {
 
 one_code_each! {
     AlterConfigsResponse: responses,
+    ConsumerGroupDescribeResponse: groups,
     CreatePartitionsResponse: results,
     CreateTopicsResponse: topics,
     DeleteTopicsResponse: responses,
+    DeleteGroupsResponse: results,
     DescribeConfigsResponse: results,
+    DescribeGroupsResponse: groups,
     // Partitions that are there have no error of their own; one that is not is its topic's.
     DescribeTopicPartitionsResponse: topics,
     IncrementalAlterConfigsResponse: responses,
 }
 
-one_code_per_partition! { DeleteRecordsResponse, ListOffsetsResponse, OffsetForLeaderEpochResponse }
+one_code_per_partition! {
+    DeleteRecordsResponse, ListOffsetsResponse, OffsetCommitResponse, OffsetForLeaderEpochResponse
+}
 
-one_code! { DescribeClusterResponse, InitProducerIdResponse }
+one_code! {
+    ConsumerGroupHeartbeatResponse, DescribeClusterResponse, HeartbeatResponse, InitProducerIdResponse, JoinGroupResponse,
+    ListGroupsResponse, SyncGroupResponse
+}
+
+impl ErrorCodes for FindCoordinatorResponse {
+    fn error_codes(&self) -> impl Iterator<Item = i16> {
+        let coordinators = self.coordinators.iter().map(|coordinator| coordinator.error_code);
+        coordinators.chain(std::iter::once(self.error_code))
+    }
+}
+
+impl ErrorCodes for LeaveGroupResponse {
+    fn error_codes(&self) -> impl Iterator<Item = i16> {
+        self.members.iter().map(|member| member.error_code).chain([self.error_code])
+    }
+}
+
+impl ErrorCodes for OffsetDeleteResponse {
+    fn error_codes(&self) -> impl Iterator<Item = i16> {
+        let partitions = self.topics.iter().flat_map(|topic| &topic.partitions);
+        partitions.map(|partition| partition.error_code).chain([self.error_code])
+    }
+}
+
+impl ErrorCodes for OffsetFetchResponse {
+    fn error_codes(&self) -> impl Iterator<Item = i16> {
+        let of_groups = self.groups.iter().flat_map(|group| {
+            let partitions = group.topics.iter().flat_map(|topic| &topic.partitions);
+            partitions.map(|partition| partition.error_code).chain([group.error_code])
+        });
+        let partitions = self.topics.iter().flat_map(|topic| &topic.partitions);
+        let of_one = partitions.map(|partition| partition.error_code).chain([self.error_code]);
+        of_groups.chain(of_one)
+    }
+}
 
 impl ErrorCodes for MetadataResponse {
     fn error_codes(&self) -> impl Iterator<Item = i16> {
         self.topics.iter().map(|topic| topic.error_code).chain([self.error_code])
+    }
+}
+
+// Transactions.
+
+one_code_each! { DescribeTransactionsResponse: transaction_states }
+
+one_code_per_partition! { DescribeProducersResponse, TxnOffsetCommitResponse }
+
+one_code! { AddOffsetsToTxnResponse, EndTxnResponse, ListTransactionsResponse }
+
+impl ErrorCodes for AddPartitionsToTxnResponse {
+    fn error_codes(&self) -> impl Iterator<Item = i16> {
+        let batched = self.results_by_transaction.iter().flat_map(|it| &it.topic_results);
+        let topics = self.results_by_topic_v3_and_below.iter().chain(batched);
+        let partitions = topics.flat_map(|topic| &topic.results_by_partition);
+        partitions.map(|partition| partition.partition_error_code).chain([self.error_code])
+    }
+}
+
+impl ErrorCodes for WriteTxnMarkersResponse {
+    fn error_codes(&self) -> impl Iterator<Item = i16> {
+        let topics = self.markers.iter().flat_map(|marker| &marker.topics);
+        topics.flat_map(|topic| &topic.partitions).map(|partition| partition.error_code)
     }
 }

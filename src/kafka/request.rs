@@ -5,7 +5,7 @@ use std::{cell::Cell, future::Future, pin::Pin, rc::Rc};
 use broker::Broker;
 use bytes::BytesMut;
 use kafka_protocol::protocol::{Decodable, Encodable};
-use runtime::sync::Notify;
+use runtime::{net::SocketAddr, sync::Notify};
 use thiserror::Error;
 
 use crate::{
@@ -73,6 +73,10 @@ pub struct Request {
     pub budget: MemoryBudget,
     /// When the client goes.
     pub disconnect: Disconnect,
+    /// Where the client is.
+    pub peer: SocketAddr,
+    /// What the client calls itself; empty but for [`apis::CLIENT_NAMED`].
+    pub client_id: String,
     /// What this core counts of the API.
     pub(crate) metrics: Rc<ApiMetrics>,
 }
@@ -81,6 +85,11 @@ impl Request {
     /// The API's version.
     pub fn version(&self) -> i16 {
         self.header.api_version
+    }
+
+    /// Where the client is, as Kafka's tools show it.
+    pub fn client_host(&self) -> String {
+        format!("/{}", self.peer.ip())
     }
 
     /// What the handler needs to keep for its reply.
@@ -201,6 +210,8 @@ pub struct Parsed {
     pub body: BytesMut,
     /// Array elements and tagged fields in the body.
     pub elements: usize,
+    /// What the client calls itself; empty but for [`apis::CLIENT_NAMED`].
+    pub client_id: String,
 }
 
 /// Why a connection is closed without an answer, as Kafka closes it.
@@ -253,6 +264,7 @@ pub fn parse(mut frame: BytesMut) -> Result<Parsed, ParseError> {
                 unknown_version: true,
                 body: BytesMut::new(),
                 elements: 0,
+                client_id: String::new(),
             };
             return Ok(parsed);
         }
@@ -260,7 +272,11 @@ pub fn parse(mut frame: BytesMut) -> Result<Parsed, ParseError> {
         return Err(ParseError::UnsupportedVersion { api: api.name, version, min, max });
     }
     let malformed = |malformed| ParseError::Malformed { api: api.name, version, malformed };
-    header::parse_client_id(&mut reader, flexible).map_err(malformed)?;
+    let client_id = header::parse_client_id(&mut reader, flexible).map_err(malformed)?;
+    let client_id = match client_id {
+        Some(client_id) if apis::CLIENT_NAMED.contains(&api.key) => client_id.to_owned(),
+        _ => String::new(),
+    };
     let body = frame.split_off(reader.position());
     let elements = match &api.body {
         Some(fields) => {
@@ -270,5 +286,5 @@ pub fn parse(mut frame: BytesMut) -> Result<Parsed, ParseError> {
         // Parsed by hand, with the same checks.
         None => 0,
     };
-    Ok(Parsed { api, header, flexible, unknown_version: false, body, elements })
+    Ok(Parsed { api, header, flexible, unknown_version: false, body, elements, client_id })
 }

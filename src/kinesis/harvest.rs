@@ -1,6 +1,6 @@
 //! Takes Kinesis records out of stored batches.
 
-use batch::BatchError;
+use batch::{BatchError, BatchHeader};
 use bytes::Bytes;
 use model::{Compression, Offset, SequenceNumber, ShardId, Timestamp};
 use state::shards::Shard;
@@ -47,11 +47,16 @@ impl Harvest {
         }
     }
 
+    /// Takes nothing of a batch, which was aborted. Gives the offset to go on from.
+    pub fn pass_over(&self, header: &BatchHeader) -> Offset {
+        header.next_offset().min(self.end)
+    }
+
     /// Takes the records of `batch` from `from` on, as many as there is room for. Gives the offset
     /// to go on from.
     pub fn take(&mut self, batch: &Bytes, from: Offset) -> Result<Offset, BatchError> {
-        let header = batch::BatchHeader::parse(batch)?;
-        let next = header.next_offset().min(self.end);
+        let header = BatchHeader::parse(batch)?;
+        let next = self.pass_over(&header);
         if header.attributes.is_control() {
             return Ok(next);
         }

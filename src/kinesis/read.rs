@@ -125,7 +125,11 @@ impl<L: Log> Kinesis<L> {
 fn take(progress: &mut Progress, fetched: &Fetched) -> Result<(), ApiError> {
     let readable_end = fetched.high_watermark.min(fetched.last_stable);
     for batch in &fetched.batches {
-        let next = progress.harvest.take(batch, progress.offset).map_err(|error| {
+        let taken = match batch::BatchHeader::parse(batch) {
+            Ok(header) if fetched.is_aborted(&header) => Ok(progress.harvest.pass_over(&header)),
+            _ => progress.harvest.take(batch, progress.offset),
+        };
+        let next = taken.map_err(|error| {
             tracing::error!(%error, offset = %progress.offset, "a stored batch cannot be read");
             let message = format!("The records at offset {} are damaged: {error}", progress.offset);
             ApiError::new(ErrorKind::InternalFailure, message)

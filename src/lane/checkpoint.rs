@@ -9,13 +9,14 @@ use std::{path::Path, rc::Rc};
 use futures_util::stream::{self, StreamExt};
 use journal::{Journal, JournalPosition};
 use model::{CommandIndex, LaneId, Offset, TopicPartition};
-use partition::PartitionSnapshot;
+use partition::{PartitionSnapshot, PartitionTransactions};
 use serde::{Deserialize, Serialize};
 
 use crate::{Lane, LaneError};
 
 const MAGIC: &[u8; 8] = b"THWLCKPT";
-const FORMAT_VERSION: u16 = 1;
+/// Version 1 knew neither groups nor transactions.
+const FORMAT_VERSION: u16 = 2;
 const HEAD_BYTES: usize = 20;
 /// A checkpoint of 100,000 partitions is some 30 MB; a larger file is not one of ours.
 const FILE_BYTES_MAX: usize = 1 << 30;
@@ -45,6 +46,46 @@ pub struct LaneSnapshot {
     pub catalog: Option<Vec<u8>>,
     /// Its partitions.
     pub partitions: Vec<OwnedPartitionSnapshot>,
+    /// Its consumer groups, encoded.
+    pub groups: Vec<u8>,
+    /// Its transactional ids, encoded.
+    pub transactions: Vec<u8>,
+    /// The transactions of its partitions, of those that have any.
+    pub partition_transactions: Vec<(TopicPartition, PartitionTransactions)>,
+}
+
+/// A checkpoint of format version 1.
+#[derive(Deserialize)]
+#[cfg_attr(test, derive(Serialize))]
+struct CoreSnapshotV1 {
+    replay_from: u64,
+    lanes: Vec<LaneSnapshotV1>,
+}
+
+#[derive(Deserialize)]
+#[cfg_attr(test, derive(Serialize))]
+struct LaneSnapshotV1 {
+    lane: LaneId,
+    term: u64,
+    applied: CommandIndex,
+    catalog: Option<Vec<u8>>,
+    partitions: Vec<OwnedPartitionSnapshot>,
+}
+
+impl From<CoreSnapshotV1> for CoreSnapshot {
+    fn from(old: CoreSnapshotV1) -> CoreSnapshot {
+        let lanes = old.lanes.into_iter().map(|old| LaneSnapshot {
+            lane: old.lane,
+            term: old.term,
+            applied: old.applied,
+            catalog: old.catalog,
+            partitions: old.partitions,
+            groups: Vec::new(),
+            transactions: Vec::new(),
+            partition_transactions: Vec::new(),
+        });
+        CoreSnapshot { replay_from: old.replay_from, lanes: lanes.collect() }
+    }
 }
 
 /// One partition.
@@ -61,10 +102,10 @@ pub struct OwnedPartitionSnapshot {
 }
 
 impl Lane {
-    /// The lane as it stands. The producer tables are as of what is *proposed*, so the snapshot
-    /// must not be written before [`Lane::settled`].
+    /// The lane as it stands. The producer tables and the transactional ids are as of what is
+    /// *proposed*, so the snapshot must not be written before [`Lane::settled`].
     fn snapshot(&self, catalog: Option<Vec<u8>>) -> LaneSnapshot {
-        let partitions = self
+        let partitions: Vec<_> = self
             .partitions()
             .iter()
             .map(|partition| OwnedPartitionSnapshot {
@@ -79,9 +120,19 @@ impl Lane {
             term: self.term().0,
             applied: self.applied(),
             catalog,
+            groups: self.groups().snapshot(),
+            transactions: self.transactions().snapshot(),
+            partition_transactions: partition_transactions(&partitions),
             partitions,
         }
     }
+}
+
+fn partition_transactions(
+    partitions: &[OwnedPartitionSnapshot],
+) -> Vec<(TopicPartition, PartitionTransactions)> {
+    let with_any = partitions.iter().filter(|partition| !partition.log.transactions.is_empty());
+    with_any.map(|partition| (partition.id, partition.log.transactions.clone())).collect()
 }
 
 /// A checkpoint in the making: the state is captured, nothing is written yet.
@@ -164,13 +215,17 @@ fn partitions_of<'a>(
 }
 
 fn encode(snapshot: &CoreSnapshot) -> Vec<u8> {
+    encode_as(FORMAT_VERSION, snapshot)
+}
+
+fn encode_as(version: u16, snapshot: &impl Serialize) -> Vec<u8> {
     #[expect(clippy::expect_used, reason = "plain structs into memory: nothing to fail on")]
     let body = postcard::to_stdvec(snapshot).expect("plain structs always encode");
     #[expect(clippy::expect_used, reason = "100,000 partitions are some 30 MB")]
     let length = u32::try_from(body.len()).expect("a checkpoint stays far below 4 GiB");
     let mut bytes = Vec::with_capacity(HEAD_BYTES + body.len());
     bytes.extend_from_slice(MAGIC);
-    bytes.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
+    bytes.extend_from_slice(&version.to_le_bytes());
     bytes.extend_from_slice(&[0, 0]);
     bytes.extend_from_slice(&length.to_le_bytes());
     bytes.extend_from_slice(&crc32c::crc32c(&body).to_le_bytes());
@@ -204,9 +259,9 @@ fn decode(bytes: &[u8]) -> Result<CoreSnapshot, String> {
         field(range).iter().rev().fold(0_u32, |value, byte| (value << 8) | u32::from(*byte))
     };
     let version = number(8..10);
-    if version != u32::from(FORMAT_VERSION) {
+    if !(1..=u32::from(FORMAT_VERSION)).contains(&version) {
         return Err(format!(
-            "its format version is {version}, this thalweg reads {FORMAT_VERSION}"
+            "its format version is {version}, this thalweg reads 1 to {FORMAT_VERSION}"
         ));
     }
     if body.len() as u64 != u64::from(number(12..16)) {
@@ -216,7 +271,11 @@ fn decode(bytes: &[u8]) -> Result<CoreSnapshot, String> {
     if computed != number(16..20) {
         return Err(format!("its CRC is {computed:#x} instead of {:#x}", number(16..20)));
     }
-    postcard::from_bytes(body).map_err(|error| format!("its body does not decode: {error}"))
+    let decoded = match version {
+        1 => postcard::from_bytes::<CoreSnapshotV1>(body).map(CoreSnapshot::from),
+        _ => postcard::from_bytes(body),
+    };
+    decoded.map_err(|error| format!("its body does not decode: {error}"))
 }
 
 #[cfg(test)]
@@ -230,8 +289,28 @@ mod tests {
             applied: CommandIndex(9),
             catalog: Some(vec![1, 2]),
             partitions: vec![],
+            groups: vec![3],
+            transactions: vec![4],
+            partition_transactions: vec![],
         };
         CoreSnapshot { replay_from: 17, lanes: vec![lane] }
+    }
+
+    #[test]
+    fn a_checkpoint_of_the_first_format_is_still_read() {
+        let lane = LaneSnapshotV1 {
+            lane: LaneId(3),
+            term: 1,
+            applied: CommandIndex(9),
+            catalog: Some(vec![1, 2]),
+            partitions: vec![],
+        };
+        let old = encode_as(1, &CoreSnapshotV1 { replay_from: 17, lanes: vec![lane] });
+        let read = decode(&old).expect("known");
+        assert_eq!((read.replay_from, read.lanes.len()), (17, 1));
+        let lane = &read.lanes[0];
+        assert_eq!((lane.lane, lane.term, lane.applied), (LaneId(3), 1, CommandIndex(9)));
+        assert_eq!((&lane.catalog, &lane.groups), (&Some(vec![1, 2]), &vec![]));
     }
 
     #[test]
@@ -240,6 +319,7 @@ mod tests {
         assert_eq!(read.replay_from, 17);
         assert_eq!(read.lanes.len(), 1);
         assert_eq!(read.lanes[0].applied, CommandIndex(9));
+        assert_eq!((&read.lanes[0].groups, &read.lanes[0].transactions), (&vec![3], &vec![4]));
     }
 
     #[test]
@@ -255,8 +335,8 @@ mod tests {
             assert!(decode(&good[..length]).is_err(), "cut at {length}");
         }
         let mut newer = good;
-        newer[8] = 2;
-        assert!(decode(&newer).expect_err("newer").contains("format version is 2"));
+        newer[8] = 3;
+        assert!(decode(&newer).expect_err("newer").contains("format version is 3"));
     }
 
     /// Given a process that was killed between giving a checkpoint its name and making that durable,

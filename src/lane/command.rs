@@ -1,8 +1,8 @@
 //! What a lane journals, and how it is written.
 //!
 //! Little-endian. One byte of kind, then: append (1): topic id 16, partition 4, reserved 4, the batch as it
-//! goes to the segment · log start (2): topic id 16, partition 4, offset 8 · catalog (3): time 8,
-//! the catalog's own encoding.
+//! goes to the segment · log start (2): topic id 16, partition 4, offset 8 · catalog (3), groups
+//! (4), transactions (5): time 8, the encoding of that part of `state`.
 
 use bytes::{Buf, Bytes};
 use model::{Offset, PartitionIndex, Timestamp, TopicId, TopicPartition};
@@ -12,6 +12,8 @@ use crate::LaneError;
 const APPEND: u8 = 1;
 const LOG_START: u8 = 2;
 const CATALOG: u8 = 3;
+const GROUPS: u8 = 4;
+const TRANSACTIONS: u8 = 5;
 
 /// A journaled command.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +39,20 @@ pub enum Command {
         /// `state::CatalogCommand`, encoded.
         command: Bytes,
     },
+    /// A change of a consumer group.
+    Groups {
+        /// When it was decided.
+        at: Timestamp,
+        /// `state::groups::GroupsCommand`, encoded.
+        command: Bytes,
+    },
+    /// A change of a transaction.
+    Transactions {
+        /// When it was decided.
+        at: Timestamp,
+        /// The encoding of `state`'s transactions.
+        command: Bytes,
+    },
 }
 
 /// The bytes of an append that precede the batch.
@@ -59,10 +75,27 @@ pub fn log_start(id: TopicPartition, offset: Offset) -> [u8; 29] {
     bytes
 }
 
+/// The bytes that precede the encoding of a command of the catalog, of groups, of transactions.
+pub const TIMED_HEAD_BYTES: usize = 9;
+
 /// Writes the head of a catalog command; the catalog's encoding follows it.
-pub fn catalog_head(at: Timestamp) -> [u8; 9] {
-    let mut head = [CATALOG; 9];
-    if let Some(place) = head.get_mut(1..9) {
+pub fn catalog_head(at: Timestamp) -> [u8; TIMED_HEAD_BYTES] {
+    timed_head(CATALOG, at)
+}
+
+/// Writes the head of a group command; its encoding follows it.
+pub fn groups_head(at: Timestamp) -> [u8; TIMED_HEAD_BYTES] {
+    timed_head(GROUPS, at)
+}
+
+/// Writes the head of a transaction command; its encoding follows it.
+pub fn transactions_head(at: Timestamp) -> [u8; TIMED_HEAD_BYTES] {
+    timed_head(TRANSACTIONS, at)
+}
+
+fn timed_head(kind: u8, at: Timestamp) -> [u8; TIMED_HEAD_BYTES] {
+    let mut head = [kind; TIMED_HEAD_BYTES];
+    if let Some(place) = head.get_mut(1..) {
         place.copy_from_slice(&at.0.to_le_bytes());
     }
     head
@@ -95,9 +128,14 @@ impl Command {
                 bytes.try_get_u32_le().map_err(|_| malformed("its head is cut off"))?;
                 Ok(Command::Append { id, batch: bytes })
             }
-            CATALOG => {
+            CATALOG | GROUPS | TRANSACTIONS => {
                 let at = bytes.try_get_i64_le().map_err(|_| malformed("it has no time"))?;
-                Ok(Command::Catalog { at: Timestamp(at), command: bytes })
+                let (at, command) = (Timestamp(at), bytes);
+                Ok(match kind {
+                    CATALOG => Command::Catalog { at, command },
+                    GROUPS => Command::Groups { at, command },
+                    _ => Command::Transactions { at, command },
+                })
             }
             _ => Err(malformed("its kind is unknown: a newer version of thalweg wrote it")),
         }
@@ -128,11 +166,17 @@ mod tests {
             catalog,
             Command::Catalog { at: Timestamp(5), command: Bytes::from_static(b"c") }
         );
+
+        let (at, command) = (Timestamp(-1), Bytes::from_static(b"g"));
+        let groups = Command::decode(joined(&groups_head(at), b"g")).expect("groups");
+        assert_eq!(groups, Command::Groups { at, command: command.clone() });
+        let of = Command::decode(joined(&transactions_head(at), b"g")).expect("transactions");
+        assert_eq!(of, Command::Transactions { at, command });
     }
 
     #[test]
     fn cut_or_unknown_commands_are_refused() {
-        for bytes in [&b""[..], &[APPEND], &[LOG_START, 1, 2], &[CATALOG, 0], &[99, 0, 0]] {
+        for bytes in [&b""[..], &[APPEND], &[LOG_START, 1, 2], &[CATALOG, 0], &[GROUPS], &[99, 0, 0]] {
             assert!(Command::decode(Bytes::copy_from_slice(bytes)).is_err(), "{bytes:?}");
         }
     }

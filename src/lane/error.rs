@@ -3,7 +3,7 @@
 use std::{io, path::PathBuf};
 
 use model::{LaneId, Offset, TopicPartition};
-use state::producers::SequenceError;
+use state::{producers::SequenceError, transactions::TransactionError};
 use thiserror::Error;
 
 /// Why an append was refused before it was journaled.
@@ -15,6 +15,9 @@ pub enum ProposeError {
     /// The producer's sequence does not fit.
     #[error(transparent)]
     Sequence(#[from] SequenceError),
+    /// The batch is not part of its producer's transaction, or the coordinator cannot say.
+    #[error(transparent)]
+    Transaction(#[from] TransactionError),
     /// The disk is full.
     #[error(
         "the disk that holds the data directory is full: nothing is written until space is freed"
@@ -90,6 +93,14 @@ pub enum LaneError {
     /// Catalog state that does not decode.
     #[error("the catalog cannot be restored: {0}")]
     Catalog(String),
+    /// A lane's other state that does not decode.
+    #[error("the state of {lane} cannot be restored: {source}")]
+    State {
+        /// The lane.
+        lane: LaneId,
+        /// What is wrong.
+        source: state::DecodeError,
+    },
     /// A partition could not be opened or flushed.
     #[error(transparent)]
     Storage(#[from] partition::StorageError),

@@ -1,7 +1,7 @@
 //! One lane: commands are proposed in order, journaled, and applied in the same order.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, Ref, RefCell},
     collections::{BTreeMap, VecDeque},
     rc::Rc,
 };
@@ -12,7 +12,11 @@ use journal::{Journal, JournalPosition};
 use metrics::{Traffic, TrafficCounts};
 use model::{CommandIndex, LaneId, LeaderEpoch, Offset, Term, Timestamp, TopicPartition};
 use runtime::sync::oneshot;
-use state::producers::Sequenced;
+use state::{
+    groups::{Groups, GroupsCommand},
+    producers::Sequenced,
+    transactions::Transactions,
+};
 
 use crate::{
     OwnedPartition, ProposeError, command,
@@ -37,7 +41,7 @@ struct Pending {
 }
 
 /// What applying a command does.
-enum Effect {
+pub(crate) enum Effect {
     Append {
         partition: Rc<OwnedPartition>,
         batch: Bytes,
@@ -60,6 +64,16 @@ enum Effect {
     Catalog {
         done: oneshot::Sender<()>,
     },
+    Groups {
+        at: Timestamp,
+        command: Box<GroupsCommand>,
+        done: oneshot::Sender<()>,
+    },
+    /// A change of a transactional id, which was applied when it was proposed; or nothing, for who
+    /// waits until what was proposed before is durable.
+    Transactions {
+        done: oneshot::Sender<()>,
+    },
 }
 
 /// One ordered command log and the partitions that live by it.
@@ -71,13 +85,17 @@ pub struct Lane {
     applied: Cell<CommandIndex>,
     pending: RefCell<VecDeque<Pending>>,
     partitions: RefCell<BTreeMap<TopicPartition, Rc<OwnedPartition>>>,
+    /// The consumer groups that live here, as far as applied.
+    groups: RefCell<Groups>,
+    /// The transactional ids that live here, as far as proposed.
+    pub(crate) transactions: RefCell<Transactions>,
     changed: Cell<bool>,
     /// What partitions had taken that are no longer here.
     removed: Traffic,
 }
 
 impl Lane {
-    /// A lane whose commands up to `applied` are in its partitions.
+    /// A lane whose commands up to `applied` are in its partitions and groups.
     pub fn new(id: LaneId, term: Term, journal: Journal, applied: CommandIndex) -> Lane {
         Lane {
             id,
@@ -87,6 +105,8 @@ impl Lane {
             applied: Cell::new(applied),
             pending: RefCell::default(),
             partitions: RefCell::default(),
+            groups: RefCell::default(),
+            transactions: RefCell::default(),
             changed: Cell::new(false),
             removed: Traffic::default(),
         }
@@ -142,6 +162,21 @@ impl Lane {
         self.partitions.borrow().values().cloned().collect()
     }
 
+    /// The consumer groups that live here. Do not hold the borrow across an await.
+    pub fn groups(&self) -> Ref<'_, Groups> {
+        self.groups.borrow()
+    }
+
+    /// Takes in the groups of a checkpoint.
+    pub(crate) fn set_groups(&self, groups: Groups) {
+        self.groups.replace(groups);
+    }
+
+    /// Applies a group command of the journal at recovery.
+    pub(crate) fn replay_groups(&self, command: &GroupsCommand, at: Timestamp) {
+        self.groups.borrow_mut().apply(command, at);
+    }
+
     /// Takes in a partition.
     pub fn add_partition(&self, partition: Rc<OwnedPartition>) {
         self.partitions.borrow_mut().insert(partition.id, partition);
@@ -178,15 +213,14 @@ impl Lane {
     pub fn propose_append(
         &self,
         partition: &Rc<OwnedPartition>,
-        mut proposal: Proposal,
+        proposal: Proposal,
         now: Timestamp,
         slot: AppendSlot,
     ) {
         if self.journal.is_full() {
             return slot.settle(Err(ProposeError::StorageFull));
         }
-        let mut header = proposal.header;
-        match partition.producers.borrow_mut().check(&header) {
+        match partition.producers.borrow_mut().check(&proposal.header) {
             Ok(Sequenced::New) => {}
             Ok(Sequenced::Duplicate { base_offset, timestamp }) => {
                 let log_append_time = proposal.log_append_time.and(Some(timestamp));
@@ -197,6 +231,18 @@ impl Lane {
             Err(refused) => return slot.settle(Err(refused.into())),
         }
 
+        self.journal_append(partition, proposal, now, slot);
+    }
+
+    /// Gives a batch its offset and journals it.
+    pub(crate) fn journal_append(
+        &self,
+        partition: &Rc<OwnedPartition>,
+        mut proposal: Proposal,
+        now: Timestamp,
+        slot: AppendSlot,
+    ) {
+        let mut header = proposal.header;
         header.base_offset = partition.proposed_end.get();
         header.leader_epoch = self.leader_epoch();
         batch::set_base_offset(&mut proposal.batch, header.base_offset);
@@ -219,7 +265,7 @@ impl Lane {
             partition.config().write_caching && partition.log.log_end() == header.base_offset;
         let effect = Effect::Append { partition, batch, header, log_append_time, slot };
         let effect = if cached {
-            apply(effect);
+            self.apply(effect);
             self.changed.set(true);
             Effect::Cached
         } else {
@@ -230,7 +276,7 @@ impl Lane {
 
     /// A duplicate of an applied batch is answered at once, one of a batch that is still on its
     /// way only after it: an answer means "durable".
-    fn answer_duplicate(&self, partition: &OwnedPartition, appended: Appended, slot: AppendSlot) {
+    pub(crate) fn answer_duplicate(&self, partition: &OwnedPartition, appended: Appended, slot: AppendSlot) {
         if appended.base_offset < partition.log.log_end() {
             return slot.settle(Ok(appended));
         }
@@ -271,7 +317,42 @@ impl Lane {
         Ok(receiver)
     }
 
-    fn journal_command(&self, parts: &[&[u8]], effect: Effect) -> Result<(), ProposeError> {
+    /// Journals a change of a consumer group. Resolves once it is durable and applied; a dropped
+    /// sender means that the core stopped. The command must have been judged against what is
+    /// proposed, not only against what is applied.
+    pub fn propose_groups(
+        &self,
+        at: Timestamp,
+        command: GroupsCommand,
+    ) -> Result<oneshot::Receiver<()>, ProposeError> {
+        let (done, receiver) = oneshot::channel();
+        let head = command::groups_head(at);
+        let encoded = command.encode();
+        let effect = Effect::Groups { at, command: Box::new(command), done };
+        self.journal_command(&[&head, &encoded], effect)?;
+        Ok(receiver)
+    }
+
+    /// Resolves once everything that is proposed now is durable and applied.
+    pub fn barrier(&self) -> oneshot::Receiver<()> {
+        let (done, receiver) = oneshot::channel();
+        let mut pending = self.pending.borrow_mut();
+        match pending.back().map(|last| (last.index, last.position)) {
+            Some((index, position)) => {
+                let effect = Effect::Transactions { done };
+                pending.push_back(Pending { index, position, effect });
+            }
+            None => drop(done.send(())),
+        }
+        receiver
+    }
+
+    /// Whether the journal has no room, so that what can wait is to be refused.
+    pub fn is_full(&self) -> bool {
+        self.journal.is_full()
+    }
+
+    pub(crate) fn journal_command(&self, parts: &[&[u8]], effect: Effect) -> Result<(), ProposeError> {
         let index = self.next_index.get();
         let position = self.journal.append(self.id, self.term, index, parts).map_err(|_| {
             let size_bytes = parts.iter().map(|part| part.len()).sum();
@@ -295,7 +376,7 @@ impl Lane {
             let Some(Pending { index, effect, .. }) = next else { return };
             self.applied.set(index);
             self.changed.set(true);
-            apply(effect);
+            self.apply(effect);
         }
     }
 
@@ -310,37 +391,43 @@ impl Lane {
             runtime::yield_now().await;
         }
     }
-}
 
-fn apply(effect: Effect) {
-    match effect {
-        Effect::Append { partition, batch, header, log_append_time, slot } => {
-            let outcome = match partition.log.append(batch, &header) {
-                Ok(()) => {
-                    let records = u64::try_from(header.record_count).unwrap_or(0);
-                    partition.taken.note(records, header.size_bytes() as u64);
-                    Ok(Appended {
-                        base_offset: header.base_offset,
-                        log_append_time,
-                        log_start: partition.log.log_start(),
-                    })
-                }
-                Err(partition::StorageError::Deleted { .. }) => Err(ProposeError::UnknownPartition),
-                Err(broken) => runtime::abort(&format!(
-                    "a durable batch of {} cannot be applied: {broken}",
-                    partition.id
-                )),
-            };
-            slot.settle(outcome);
-        }
-        Effect::Cached => {}
-        Effect::Answer { slot, appended } => slot.settle(Ok(appended)),
-        Effect::LogStart { partition, offset, done } => {
-            partition.log.advance_log_start(offset);
-            let _ = done.send(());
-        }
-        Effect::Catalog { done } => {
-            let _ = done.send(());
+    fn apply(&self, effect: Effect) {
+        match effect {
+            Effect::Append { partition, batch, header, log_append_time, slot } => {
+                let outcome = match partition.log.append(batch, &header) {
+                    Ok(()) => {
+                        if !header.attributes.is_control() {
+                            let records = u64::try_from(header.record_count).unwrap_or(0);
+                            partition.taken.note(records, header.size_bytes() as u64);
+                        }
+                        Ok(Appended {
+                            base_offset: header.base_offset,
+                            log_append_time,
+                            log_start: partition.log.log_start(),
+                        })
+                    }
+                    Err(partition::StorageError::Deleted { .. }) => Err(ProposeError::UnknownPartition),
+                    Err(broken) => runtime::abort(&format!(
+                        "a durable batch of {} cannot be applied: {broken}",
+                        partition.id
+                    )),
+                };
+                slot.settle(outcome);
+            }
+            Effect::Cached => {}
+            Effect::Answer { slot, appended } => slot.settle(Ok(appended)),
+            Effect::LogStart { partition, offset, done } => {
+                partition.log.advance_log_start(offset);
+                let _ = done.send(());
+            }
+            Effect::Catalog { done } | Effect::Transactions { done } => {
+                let _ = done.send(());
+            }
+            Effect::Groups { at, command, done } => {
+                self.groups.borrow_mut().apply(&command, at);
+                let _ = done.send(());
+            }
         }
     }
 }

@@ -23,6 +23,7 @@ pub mod lane;
 pub mod owned_partition;
 pub mod recovery;
 pub mod reply;
+pub mod transactions;
 
 pub use checkpoint::{Checkpoint, CoreSnapshot, LaneSnapshot};
 pub use command::Command;
@@ -30,3 +31,4 @@ pub use error::{LaneError, ProposeError};
 pub use lane::Lane;
 pub use owned_partition::OwnedPartition;
 pub use reply::{AppendGroup, AppendSlot, Appended};
+pub use transactions::Marker;

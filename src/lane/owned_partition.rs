@@ -66,6 +66,6 @@ impl OwnedPartition {
 
     /// `read_committed` readers see offsets below this.
     pub fn last_stable(&self) -> Offset {
-        self.high_watermark()
+        self.log.last_stable()
     }
 }

@@ -6,9 +6,17 @@ use batch::BatchHeader;
 use journal::{Journal, RecoveredCommand};
 use model::{CommandIndex, LaneId, Term, TopicConfig, TopicPartition};
 use partition::{CoreStorage, Partition};
-use state::{CatalogCommand, catalog::Catalog, producers::ProducerTable};
+use state::{
+    CatalogCommand,
+    catalog::Catalog,
+    groups::{Groups, GroupsCommand},
+    producers::ProducerTable,
+    transactions::{Transactions, TransactionsCommand},
+};
 
-use crate::{Command, Lane, LaneError, LaneSnapshot, OwnedPartition};
+use crate::{
+    Command, Lane, LaneError, LaneSnapshot, OwnedPartition, checkpoint::OwnedPartitionSnapshot,
+};
 
 /// What one core found: its lanes' snapshots and the commands after them, in journal order.
 #[derive(Default)]
@@ -94,12 +102,15 @@ impl Found {
         let term = snapshot.as_ref().map_or(Term(0), |snapshot| Term(snapshot.term));
         let last = commands.last().map_or(applied, |(index, _)| *index);
         let lane = Lane::new(id, term, journal.clone(), last);
+        if let Some(snapshot) = &snapshot {
+            let groups = Groups::restore(&snapshot.groups);
+            lane.set_groups(groups.map_err(|error| LaneError::State { lane: id, source: error })?);
+            let transactions = Transactions::restore(&snapshot.transactions)
+                .map_err(|error| LaneError::State { lane: id, source: error })?;
+            lane.set_transactions(transactions);
+        }
 
-        let mut parts: BTreeMap<TopicPartition, _> = snapshot
-            .into_iter()
-            .flat_map(|snapshot| snapshot.partitions)
-            .map(|part| (part.id, part))
-            .collect();
+        let mut parts = snapshot.map_or_else(BTreeMap::new, partition_snapshots);
         for CatalogPartition { id, directory, config } in partitions {
             let (log, producers) = match parts.remove(&id) {
                 Some(part) => {
@@ -125,6 +136,18 @@ impl Found {
     }
 }
 
+/// The partitions of a snapshot, each with its transactions.
+fn partition_snapshots(lane: LaneSnapshot) -> BTreeMap<TopicPartition, OwnedPartitionSnapshot> {
+    let parts = lane.partitions.into_iter().map(|part| (part.id, part));
+    let mut parts: BTreeMap<TopicPartition, OwnedPartitionSnapshot> = parts.collect();
+    for (id, transactions) in lane.partition_transactions {
+        if let Some(part) = parts.get_mut(&id) {
+            part.log.transactions = transactions;
+        }
+    }
+    parts
+}
+
 /// A partition that the catalog places on a lane.
 pub struct CatalogPartition {
     /// Which one.
@@ -138,6 +161,18 @@ pub struct CatalogPartition {
 fn replay(lane: &Lane, bytes: bytes::Bytes) -> Result<(), LaneError> {
     match Command::decode(bytes)? {
         Command::Catalog { .. } => Ok(()),
+        Command::Groups { at, command } => {
+            let command = GroupsCommand::decode(&command)
+                .map_err(|source| LaneError::State { lane: lane.id(), source })?;
+            lane.replay_groups(&command, at);
+            Ok(())
+        }
+        Command::Transactions { at, command } => {
+            let command = TransactionsCommand::decode(&command)
+                .map_err(|source| LaneError::State { lane: lane.id(), source })?;
+            lane.replay_transactions(&command, at);
+            Ok(())
+        }
         Command::LogStart { id, offset } => {
             if let Some(partition) = lane.partition(id) {
                 partition.log.advance_log_start(offset);

@@ -1,5 +1,5 @@
 //! What a partition remembers of its idempotent producers: the rules of Kafka's
-//! `ProducerStateManager` and `ProducerAppendInfo` (4.3), without transactions.
+//! `ProducerStateManager` and `ProducerAppendInfo` (4.3).
 //!
 //! **How a lane uses it.** One table per partition, as of what is *proposed*: [`ProducerTable::check`]
 //! and then [`ProducerTable::record`] when the batch is journaled, both before it is durable, so
@@ -25,7 +25,8 @@ pub const BATCHES_REMEMBERED: usize = 5;
 /// Kafka's default for `producer.id.expiration.ms`: one day.
 pub const EXPIRATION_MS: i64 = 86_400_000;
 
-const FORMAT: Format = Format { what: "producer table", version: 1, limit_bytes: 1 << 28 };
+const FORMAT: Format = Format { what: "producer table", version: 2, limit_bytes: 1 << 28 };
+const FORMAT_1: Format = Format { version: 1, ..FORMAT };
 
 /// A batch that may be appended, or one that already was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,6 +86,40 @@ pub enum SequenceError {
         /// The epoch in the log.
         current: ProducerEpoch,
     },
+    /// The producer has a transaction open here. Kafka: INVALID_TXN_STATE.
+    #[error("Expected transactional write from producer with producerId {}", producer.0)]
+    NotTransactional {
+        /// The producer.
+        producer: ProducerId,
+    },
+}
+
+/// Whether the end of a transaction is to be written into a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MarkerNeed {
+    /// The producer has a transaction open here.
+    Needed,
+    /// Nothing of the transaction is here, or its end is already.
+    Needless,
+    /// A newer epoch of the producer has written here. Kafka: INVALID_PRODUCER_EPOCH.
+    Fenced,
+}
+
+/// A producer as DescribeProducers shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProducerView {
+    /// Who.
+    pub id: ProducerId,
+    /// Its newest epoch here.
+    pub epoch: ProducerEpoch,
+    /// The last sequence in the log; [`BatchSequence::NONE`] if the epoch has written nothing.
+    pub last_sequence: BatchSequence,
+    /// When it last wrote; [`Timestamp::NONE`] if that was before the last start.
+    pub last_seen: Timestamp,
+    /// Where its open transaction begins here.
+    pub transaction_start: Option<Offset>,
+    /// Whether a transaction of it was ended here since the table knows it.
+    pub has_marker: bool,
 }
 
 /// One remembered batch.
@@ -96,7 +131,7 @@ struct Written {
     timestamp: Timestamp,
 }
 
-/// One producer; `written` is oldest first and never empty.
+/// One producer; `written` is oldest first, and empty only after a marker with a new epoch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Producer {
     epoch: ProducerEpoch,
@@ -104,6 +139,24 @@ struct Producer {
     /// [`ProducerTable::expire`] after a replay, which has no clock.
     last_seen: Timestamp,
     written: Vec<Written>,
+    /// Where its open transaction begins.
+    transaction_start: Option<Offset>,
+    has_marker: bool,
+}
+
+/// A producer as the table's format 1 has it, which knew no transactions.
+#[derive(Deserialize)]
+struct ProducerV1 {
+    epoch: ProducerEpoch,
+    last_seen: Timestamp,
+    written: Vec<Written>,
+}
+
+impl From<ProducerV1> for Producer {
+    fn from(old: ProducerV1) -> Producer {
+        let ProducerV1 { epoch, last_seen, written } = old;
+        Producer { epoch, last_seen, written, transaction_start: None, has_marker: false }
+    }
 }
 
 /// The producers of one partition. An empty table takes no heap memory.
@@ -141,21 +194,62 @@ impl ProducerTable {
             let current = known.epoch;
             return Err(SequenceError::NewEpochNotAtZero { producer, epoch, found, current });
         }
+        if known.transaction_start.is_some() && !header.attributes.is_transactional() {
+            return Err(SequenceError::NotTransactional { producer });
+        }
         let last_sequence = header.last_sequence();
         let same = |w: &&Written| w.base_sequence == found && w.last_sequence == last_sequence;
         if let Some(Written { base_offset, timestamp, .. }) = known.written.iter().find(same) {
             let (base_offset, timestamp) = (*base_offset, *timestamp);
             return Ok(Sequenced::Duplicate { base_offset, timestamp });
         }
-        match known.written.last() {
-            Some(last) if found != last.last_sequence.plus(1) => {
-                Err(SequenceError::OutOfOrder { producer, found, last: last.last_sequence })
-            }
-            _ => Ok(Sequenced::New),
+        // A marker with a new epoch has reset the sequence: it begins at 0.
+        let last = known.written.last().map_or(BatchSequence::NONE, |last| last.last_sequence);
+        if found != last.plus(1) {
+            return Err(SequenceError::OutOfOrder { producer, found, last });
+        }
+        Ok(Sequenced::New)
+    }
+
+    /// Whether a transactional batch belongs to a transaction that is open here already. If not,
+    /// who coordinates the transaction must be asked first.
+    pub fn is_in_transaction(&self, producer: ProducerId, epoch: ProducerEpoch) -> bool {
+        let known = self.producers.get(&producer);
+        known.is_some_and(|known| known.epoch == epoch && known.transaction_start.is_some())
+    }
+
+    /// Whether a marker of this producer and epoch is to be appended.
+    pub fn check_marker(&self, producer: ProducerId, epoch: ProducerEpoch) -> MarkerNeed {
+        match self.producers.get(&producer) {
+            None => MarkerNeed::Needless,
+            Some(known) if epoch < known.epoch => MarkerNeed::Fenced,
+            Some(known) if known.transaction_start.is_some() => MarkerNeed::Needed,
+            Some(_) => MarkerNeed::Needless,
         }
     }
 
-    /// Remembers a batch that [`ProducerTable::check`] found new and that got `base_offset`.
+    /// A producer's newest epoch here.
+    pub fn epoch_of(&self, producer: ProducerId) -> Option<ProducerEpoch> {
+        self.producers.get(&producer).map(|known| known.epoch)
+    }
+
+    /// Every producer, by its id.
+    pub fn producers(&self) -> impl Iterator<Item = ProducerView> {
+        self.producers.iter().map(|(id, producer)| ProducerView {
+            id: *id,
+            epoch: producer.epoch,
+            last_sequence: producer
+                .written
+                .last()
+                .map_or(BatchSequence::NONE, |last| last.last_sequence),
+            last_seen: producer.last_seen,
+            transaction_start: producer.transaction_start,
+            has_marker: producer.has_marker,
+        })
+    }
+
+    /// Remembers a batch that [`ProducerTable::check`] found new and that got `base_offset`, or a
+    /// marker that ends the producer's transaction.
     pub fn record(&mut self, header: &BatchHeader, base_offset: Offset, now: Timestamp) {
         self.through = self.through.max(base_offset.plus(i64::from(header.last_offset_delta) + 1));
         if !header.has_producer() {
@@ -166,12 +260,22 @@ impl ProducerTable {
             epoch,
             last_seen: now,
             written: Vec::new(),
+            transaction_start: None,
+            has_marker: false,
         });
         if producer.epoch != epoch {
             producer.epoch = epoch;
             producer.written.clear();
         }
         producer.last_seen = now;
+        if header.attributes.is_control() {
+            producer.transaction_start = None;
+            producer.has_marker = true;
+            return;
+        }
+        if header.attributes.is_transactional() {
+            producer.transaction_start.get_or_insert(base_offset);
+        }
         if producer.written.len() >= BATCHES_REMEMBERED {
             producer.written.remove(0);
         }
@@ -190,14 +294,16 @@ impl ProducerTable {
         }
     }
 
-    /// Forgets producers that have not written for `expiration_ms` (`producer.id.expiration.ms`).
+    /// Forgets producers that have not written for `expiration_ms` (`producer.id.expiration.ms`)
+    /// and have no transaction open.
     /// Call it every few minutes, as Kafka does; forgetting late is harmless, early is not.
     pub fn expire(&mut self, now: Timestamp, expiration_ms: i64) {
         self.producers.retain(|_, producer| {
             if producer.last_seen == Timestamp::NONE {
                 producer.last_seen = now;
             }
-            now.0.saturating_sub(producer.last_seen.0) < expiration_ms
+            producer.transaction_start.is_some()
+                || now.0.saturating_sub(producer.last_seen.0) < expiration_ms
         });
     }
 
@@ -221,12 +327,18 @@ impl ProducerTable {
         if bytes.is_empty() {
             return Ok(ProducerTable { producers: BTreeMap::new(), through });
         }
-        let producers: BTreeMap<ProducerId, Producer> = FORMAT.decode(bytes)?;
-        let whole = |p: &Producer| (1..=BATCHES_REMEMBERED).contains(&p.written.len());
+        let producers: BTreeMap<ProducerId, Producer> = if bytes.first() == Some(&FORMAT_1.version)
+        {
+            let old: BTreeMap<ProducerId, ProducerV1> = FORMAT_1.decode(bytes)?;
+            old.into_iter().map(|(id, producer)| (id, producer.into())).collect()
+        } else {
+            FORMAT.decode(bytes)?
+        };
+        let whole = |p: &Producer| p.written.len() <= BATCHES_REMEMBERED;
         if producers.values().all(whole) {
             return Ok(ProducerTable { producers, through });
         }
-        let why = format!("a producer has not 1 to {BATCHES_REMEMBERED} batches");
+        let why = format!("a producer has more than {BATCHES_REMEMBERED} batches");
         Err(DecodeError::Malformed { what: FORMAT.what, why })
     }
 }

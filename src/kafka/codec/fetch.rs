@@ -158,6 +158,8 @@ pub struct FetchedPartition {
     pub last_stable_offset: i64,
     /// The partition's first offset.
     pub log_start_offset: i64,
+    /// Producer and first offset of the aborted transactions that the batches have parts of.
+    pub aborted: Vec<(i64, i64)>,
     /// Whole batches as stored.
     pub batches: Vec<Bytes>,
 }
@@ -184,10 +186,14 @@ pub fn response_bytes(topics: &[FetchedTopic]) -> usize {
             TopicRef::Name(name) => name.len() + 2,
             TopicRef::Id(_) => 16,
         };
-        let partitions: usize = topic.partitions.iter().map(|p| 51 + p.records_bytes()).sum();
+        let partitions: usize = topic.partitions.iter().map(partition_bytes).sum();
         name + 8 + partitions
     };
     topics.iter().map(of_topic).sum::<usize>() + 24
+}
+
+fn partition_bytes(partition: &FetchedPartition) -> usize {
+    51 + partition.aborted.len() * 17 + partition.records_bytes()
 }
 
 /// Writes the body of a reply.
@@ -227,9 +233,13 @@ fn write_partition(
     if version >= 5 {
         writer.int64(partition.log_start_offset);
     }
-    // Aborted transactions: none, as there are no transactions yet.
     if read_committed {
-        writer.count(0);
+        writer.count(partition.aborted.len());
+        for (producer_id, first_offset) in &partition.aborted {
+            writer.int64(*producer_id);
+            writer.int64(*first_offset);
+            writer.no_tagged_fields();
+        }
     } else {
         writer.null_array();
     }

@@ -214,6 +214,7 @@ fn fetch_replies_are_what_the_crate_reads_and_records_are_never_null() {
         high_watermark: 10,
         last_stable_offset: 9,
         log_start_offset: 3,
+        aborted: vec![(7, 4), (8, 5)],
         batches: batches.iter().map(|batch| Bytes::from_static(batch)).collect(),
     };
     for version in 4..=18 {
@@ -232,7 +233,10 @@ fn fetch_replies_are_what_the_crate_reads_and_records_are_never_null() {
             assert_eq!(without.records.as_deref(), Some(&b""[..]));
             assert_eq!((with.high_watermark, with.last_stable_offset), (10, 9));
             assert_eq!(without.error_code, 1);
-            assert_eq!(with.aborted_transactions.is_some(), read_committed);
+            let aborted = with.aborted_transactions.as_ref().map(|all| {
+                all.iter().map(|it| (it.producer_id.0, it.first_offset)).collect::<Vec<_>>()
+            });
+            assert_eq!(aborted, read_committed.then(|| vec![(7, 4), (8, 5)]));
             assert_eq!(with.preferred_read_replica, -1);
             if version >= 5 {
                 assert_eq!(with.log_start_offset, 3);
@@ -254,6 +258,7 @@ fn a_fetch_reply_fits_the_buffer_that_is_made_for_it() {
                         high_watermark: 0,
                         last_stable_offset: 0,
                         log_start_offset: 0,
+                        aborted: vec![(1, 2); 10],
                         batches: vec![Bytes::from(vec![0; 1000])],
                     })
                     .collect(),

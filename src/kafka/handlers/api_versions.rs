@@ -22,9 +22,12 @@ pub const API: Api = Api {
 };
 
 /// `metadata.version` 25 is Kafka 4.0's (4.0-IV3) and 7 the lowest that 4.x knows (3.3-IV3). Tools
-/// read it to know which admin calls work. `transaction.version` and `group.version` are left out,
-/// so that clients stay with what does not need them.
-const FEATURES: &[Feature] = &[Feature { name: "metadata.version", min: 7, max: 25, level: 25 }];
+/// read it to know which admin calls work. `transaction.version` 2 is KIP-890's second protocol.
+/// `group.version` is left out, so that clients stay with what does not need it.
+const FEATURES: &[Feature] = &[
+    Feature { name: "metadata.version", min: 7, max: 25, level: 25 },
+    Feature { name: "transaction.version", min: 0, max: 2, level: 2 },
+];
 
 fn serve(request: Request) -> ReplyFuture {
     Box::pin(std::future::ready(answer(&request)))

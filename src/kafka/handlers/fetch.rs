@@ -155,6 +155,7 @@ fn fetched_partition(index: i32, answer: Result<Fetched, Refusal>) -> FetchedPar
             high_watermark: fetched.high_watermark.0,
             last_stable_offset: fetched.last_stable.0,
             log_start_offset: fetched.log_start.0,
+            aborted: aborted(&fetched),
             batches: fetched.batches,
         },
         Err(refusal) => {
@@ -165,10 +166,15 @@ fn fetched_partition(index: i32, answer: Result<Fetched, Refusal>) -> FetchedPar
                 high_watermark: log_end,
                 last_stable_offset: log_end,
                 log_start_offset: log_start,
+                aborted: Vec::new(),
                 batches: Vec::new(),
             }
         }
     }
+}
+
+fn aborted(fetched: &Fetched) -> Vec<(i64, i64)> {
+    fetched.aborted.iter().map(|it| (it.producer_id.0, it.first_offset.0)).collect()
 }
 
 fn send(reply_to: ReplyTo, head: FetchedHead, fetched: &[FetchedTopic]) -> Reply {

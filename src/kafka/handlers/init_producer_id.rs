@@ -1,13 +1,14 @@
-//! InitProducerId: an identity for an idempotent producer.
+//! InitProducerId: an identity for an idempotent producer, or for a transactional one, which
+//! fences whoever had its transactional id before.
 
-use kafka_protocol::{
-    ResponseError,
-    messages::{InitProducerIdRequest, InitProducerIdResponse, ProducerId},
-};
+use broker::NewTransactionalProducer;
+use kafka_protocol::messages::{InitProducerIdRequest, InitProducerIdResponse, ProducerId};
+use model::ProducerEpoch;
+use state::transactions::Identity;
 
 use crate::{
     apis::Api,
-    errors::Refusal,
+    errors::{self, Refusal},
     guard::{self, Field},
     request::{Reply, ReplyFuture, Request},
 };
@@ -28,7 +29,11 @@ pub const API: Api = Api {
 const BODY: &[Field] =
     &[guard::STRING.nullable_since(0), guard::INT32, guard::INT64.since(3), guard::INT16.since(3)];
 
+/// The first version whose clients know PRODUCER_FENCED (KIP-588).
+const FENCED_SINCE: i16 = 4;
+
 async fn serve(mut request: Request) -> Reply {
+    let version = request.version();
     let message: InitProducerIdRequest = match request.decode() {
         Ok(message) => message,
         Err(error) => return error.into(),
@@ -41,19 +46,16 @@ async fn serve(mut request: Request) -> Reply {
             .with_producer_epoch(-1)
     };
     if let Some(transactional_id) = &message.transactional_id {
-        if transactional_id.is_empty() {
-            let text = "A transactional id must not be empty.";
-            return reply_to.send(&refused(Refusal::invalid_request(text)));
-        }
-        // A reply has no place for a text, so the log says why. The code is one after which
-        // clients give up, as they should: retrying cannot help.
-        tracing::info!(
-            transactional_id = transactional_id.as_str(),
-            "a transactional producer was refused: this broker has no transactions yet"
-        );
-        let text = "Transactions are not supported by this broker.";
-        let refusal = Refusal::new(ResponseError::TransactionalIdAuthorizationFailed, text);
-        return reply_to.send(&refused(refusal));
+        let response = match begin(&request, transactional_id, &message).await {
+            Ok(identity) => InitProducerIdResponse::default()
+                .with_producer_id(ProducerId(identity.id.0))
+                .with_producer_epoch(identity.epoch.0),
+            Err(refusal) => {
+                let code = errors::fenced_since(FENCED_SINCE, version, refusal.code);
+                refused(Refusal { code, ..refusal })
+            }
+        };
+        return reply_to.send(&response);
     }
     // A producer without a transactional id always gets a new identity, whatever it had before.
     let response = match request.broker.allocate_producer_id().await {
@@ -63,4 +65,30 @@ async fn serve(mut request: Request) -> Reply {
         Err(error) => refused(Refusal::from(error)),
     };
     reply_to.send(&response)
+}
+
+async fn begin(
+    request: &Request,
+    transactional_id: &str,
+    message: &InitProducerIdRequest,
+) -> Result<Identity, Refusal> {
+    if transactional_id.is_empty() {
+        return Err(Refusal::invalid_request("A transactional id must not be empty."));
+    }
+    let expected = match (message.producer_id.0, message.producer_epoch) {
+        (-1, -1) => None,
+        (id, epoch) if id >= 0 && epoch >= 0 => {
+            Some(Identity { id: model::ProducerId(id), epoch: ProducerEpoch(epoch) })
+        }
+        _ => {
+            let text = "Producer id and producer epoch must both be given, or neither.";
+            return Err(Refusal::invalid_request(text));
+        }
+    };
+    let wanted = NewTransactionalProducer {
+        id: transactional_id.to_owned(),
+        expected,
+        timeout_ms: message.transaction_timeout_ms,
+    };
+    Ok(request.broker.begin_transactional(wanted).await?)
 }

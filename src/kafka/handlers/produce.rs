@@ -3,10 +3,10 @@
 //! Versions 0 to 2 are advertised and not served, as in Kafka 4: old librdkafka turns compression
 //! off if it does not see version 0.
 
-use broker::{Acks, AppendRequest, Appended};
+use broker::{Acks, AppendRequest, Appended, InTransaction};
 use bytes::BytesMut;
 use kafka_protocol::ResponseError;
-use state::catalog::Catalog;
+use state::{catalog::Catalog, transactions::Protocol};
 
 use crate::{
     apis::Api,
@@ -33,6 +33,11 @@ pub const API: Api = Api {
 
 /// The first version in which a client may send zstd (KIP-110).
 const ZSTD_SINCE: i16 = 7;
+
+/// The first version of the second transaction protocol, in which writing adds to a transaction.
+const SECOND_PROTOCOL_SINCE: i16 = 12;
+/// The first version whose clients know TRANSACTION_ABORTABLE.
+const ABORTABLE_SINCE: i16 = 11;
 
 /// The topics and partition numbers of a request, in its order.
 type Outline = Vec<(TopicRef, Vec<i32>)>;
@@ -64,10 +69,18 @@ fn serve(mut request: Request) -> ReplyFuture {
     let reply_to = request.reply_to();
     let (asked, places) = questions.split();
     let acks = acks.unwrap_or(Acks::Leader);
-    let ticket = request.broker.append(asked, acks);
+    let transaction = parsed.transactional_id.map(|id| InTransaction {
+        id: id.into(),
+        protocol: if version >= SECOND_PROTOCOL_SINCE { Protocol::V2 } else { Protocol::V1 },
+    });
+    let is_transactional = transaction.is_some();
+    let ticket = request.broker.append_in(asked, acks, transaction);
     Box::pin(async move {
         let answers = places.fill(ticket.await);
-        let produced = collect(outline, answers);
+        let mut produced = collect(outline, answers);
+        if is_transactional {
+            translate(&mut produced, version);
+        }
         if acks == Acks::None {
             reply_to.count_errors(codes(&produced));
             answer_none(&produced)
@@ -137,6 +150,23 @@ fn collect(outline: Outline, mut answers: Answers<Appended>) -> Vec<ProducedTopi
         produced.push(ProducedTopic { topic, partitions });
     }
     produced
+}
+
+/// The coordinator's refusals as producers of this version understand them (KIP-890).
+fn translate(produced: &mut [ProducedTopic], version: i16) {
+    use ResponseError as R;
+    let partitions = produced.iter_mut().flat_map(|topic| &mut topic.partitions);
+    for refusal in partitions.filter_map(|partition| partition.outcome.as_mut().err()) {
+        let known = |code: R| refusal.code == code.code();
+        if known(R::ProducerFenced) {
+            refusal.code = R::InvalidProducerEpoch.code();
+        } else if known(R::TransactionAbortable) && version < ABORTABLE_SINCE {
+            refusal.code = R::InvalidTxnState.code();
+        } else if known(R::ConcurrentTransactions) && version < SECOND_PROTOCOL_SINCE {
+            // Retriable, and without a reason to ask for metadata.
+            refusal.code = R::NotEnoughReplicas.code();
+        }
+    }
 }
 
 /// A client that wants no answer learns of an error by losing its connection, as in Kafka.

@@ -4,7 +4,11 @@ use model::{ProducerId, TopicPartition};
 use serde::{Deserialize, Serialize};
 
 use super::{ClassicRecord, consumer::Change};
-use crate::{DecodeError, leases::OffsetCommit, versioned::Format};
+use crate::{
+    DecodeError,
+    leases::{Holding, OffsetCommit},
+    versioned::Format,
+};
 
 /// The most bytes of one encoded command; below what the journal takes.
 const FORMAT: Format = Format { what: "group command", version: 1, limit_bytes: 16 << 20 };
@@ -32,6 +36,8 @@ pub enum GroupsCommand {
         group: String,
         /// What it is now.
         record: ClassicRecord,
+        /// Who reads what, where the members are Kafka's consumers.
+        holdings: Vec<Holding>,
     },
     /// A group of the newer protocol comes a step further; a classic one of the same name ends.
     ChangeConsumer(Change),

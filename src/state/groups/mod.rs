@@ -13,6 +13,8 @@ pub mod consumer;
 mod error;
 mod record;
 mod staged;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -43,7 +45,7 @@ pub struct Groups {
 
 impl Groups {
     /// Applies a durable command. Total: what could be refused was refused before.
-    pub fn apply(&mut self, command: &GroupsCommand, _at: Timestamp) {
+    pub fn apply(&mut self, command: &GroupsCommand, at: Timestamp) {
         match command {
             GroupsCommand::CommitOffsets { group, offsets } => {
                 for commit in offsets {
@@ -56,8 +58,10 @@ impl Groups {
                     self.leases.forget_commit(group, *partition);
                 }
             }
-            GroupsCommand::StoreClassic { group, record } => {
-                self.records.insert(group.clone(), GroupRecord::Classic(record.clone()));
+            GroupsCommand::StoreClassic { group, record, holdings } => {
+                self.leases.assign(group, holdings);
+                let record = ClassicRecord { since: at, ..record.clone() };
+                self.records.insert(group.clone(), GroupRecord::Classic(record));
             }
             GroupsCommand::ChangeConsumer(change) => {
                 let record = self.records.entry(change.group_id.clone());

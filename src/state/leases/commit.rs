@@ -65,9 +65,15 @@ impl LeaseTable {
         let last = spans.len().saturating_sub(1);
         // The shard in which reading goes on. Beyond the end of a sealed partition it is the last.
         let current = spans.iter().rposition(|span| span.start <= next).unwrap_or(0);
+        // Whoever holds the partition holds the shard in which reading goes on.
+        let owner =
+            self.of_partition(application, *partition).find_map(|(_, lease)| lease.owner.clone());
         for (place, span) in spans.iter().enumerate() {
-            let key =
-                LeaseKey { topic: partition.topic, partition: partition.partition, shard: span.shard };
+            let key = LeaseKey {
+                topic: partition.topic,
+                partition: partition.partition,
+                shard: span.shard,
+            };
             let checkpoint = if place < current || (place == last && span.end == Some(next)) {
                 Checkpoint::ShardEnd
             } else if place > current || next == span.start {
@@ -81,6 +87,10 @@ impl LeaseTable {
             lease.pending = None;
             lease.owner_switches = 0;
             lease.commit = (place == current).then(|| details.clone());
+            let owner = owner.as_ref().filter(|_| place == current);
+            if lease.owner.as_ref() != owner {
+                lease.give(owner.cloned());
+            }
         }
     }
 

@@ -3,18 +3,24 @@
 //! A Kafka group's committed offsets and a KCL application's checkpoints are the same rows. Keyed
 //! by application (Kafka's group id), then by topic, partition and shard.
 //!
-//! Start reading at [`Lease`], then [`commit`] (what a committed offset means to the shards of its
-//! partition).
+//! Start reading at [`Lease`], then `commit.rs` (what a committed offset means to the shards of its
+//! partition) and `change.rs` (what workers do to leases).
 
+mod change;
 mod commit;
+mod holding;
 mod lease;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 
 use model::{ShardId, TopicPartition};
 use serde::{Deserialize, Serialize};
 
+pub use change::{LeaseChange, LeaseError, NewLease, Seen};
 pub use commit::{Committed, OffsetCommit, ShardSpan, spans};
+pub use holding::Holding;
 pub use lease::{Checkpoint, CommitDetails, Lease, LeaseKey, PreciseCheckpoint};
 
 /// All leases of the applications of one lane.
@@ -69,6 +75,14 @@ impl LeaseTable {
     /// Forgets an application. Answers whether there was one.
     pub fn forget(&mut self, application: &str) -> bool {
         self.applications.remove(application).is_some()
+    }
+
+    fn get_mut(&mut self, application: &str, key: LeaseKey) -> Option<&mut Lease> {
+        self.applications.get_mut(application)?.get_mut(&key)
+    }
+
+    fn insert(&mut self, application: &str, key: LeaseKey, lease: Lease) {
+        self.applications.entry(application.to_owned()).or_default().insert(key, lease);
     }
 
     fn lease_or_new(&mut self, application: &str, key: LeaseKey, span: ShardSpan) -> &mut Lease {

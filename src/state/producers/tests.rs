@@ -39,6 +39,7 @@ fn offer(table: &mut ProducerTable, end: &mut Offset, header: &BatchHeader) -> S
         Err(SequenceError::OutOfOrder { .. }) => "out of order".to_owned(),
         Err(SequenceError::NewEpochNotAtZero { .. }) => "epoch not at 0".to_owned(),
         Err(SequenceError::InvalidEpoch { .. }) => "fenced".to_owned(),
+        Err(SequenceError::NotTransactional { .. }) => "not transactional".to_owned(),
     }
 }
 
@@ -210,15 +211,76 @@ fn foreign_bytes_are_refused() {
     assert_eq!(restore(&good).expect("our own bytes"), table);
 
     let mut newer = good.clone();
-    newer[0] = 2;
-    assert!(matches!(restore(&newer), Err(DecodeError::UnknownVersion { found: 2, .. })));
+    newer[0] = 3;
+    assert!(matches!(restore(&newer), Err(DecodeError::UnknownVersion { found: 3, .. })));
     for length in 1..good.len() {
         assert!(restore(&good[..length]).is_err(), "cut at {length}");
     }
     // A count of 2^63 producers, and nothing after it.
-    assert!(restore(&[1, 255, 255, 255, 255, 255, 255, 255, 255, 127]).is_err());
-    // A producer without batches.
-    assert!(restore(&[1, 1, 18, 0, 0, 0]).is_err());
+    assert!(restore(&[2, 255, 255, 255, 255, 255, 255, 255, 255, 127]).is_err());
+    // A producer with six batches.
+    let six = [[1_u8, 1, 18, 0, 0, 6].as_slice(), &[0; 24]].concat();
+    assert!(restore(&six).is_err());
+}
+
+#[test]
+fn a_table_of_format_1_is_read_and_has_no_transaction() {
+    // One producer 9, epoch 4, last seen at 7, one batch: sequences 0 to 2 at offset 5, time 6.
+    let old = [1, 1, 18, 8, 14, 1, 0, 4, 10, 12];
+    let table = ProducerTable::restore(&old, Offset(8)).expect("format 1");
+    assert!(!table.is_in_transaction(ProducerId(9), ProducerEpoch(4)));
+    assert_eq!(table.check(&batch(9, 4, 3, 1)), Ok(Sequenced::New));
+    assert!(table.check(&batch(9, 4, 4, 1)).is_err());
+}
+
+fn transactional(producer: i64, epoch: i16, sequence: i32, count: i32) -> BatchHeader {
+    let attributes = Attributes(0).with_transactional();
+    BatchHeader { attributes, ..batch(producer, epoch, sequence, count) }
+}
+
+fn marker(producer: i64, epoch: i16) -> BatchHeader {
+    let attributes = Attributes(0).with_transactional().with_control();
+    BatchHeader { attributes, ..batch(producer, epoch, -1, 1) }
+}
+
+#[test]
+fn a_transaction_is_open_from_its_first_batch_to_its_marker() {
+    let (id, epoch) = (ProducerId(9), ProducerEpoch(0));
+    let mut table = ProducerTable::default();
+    assert!(!table.is_in_transaction(id, epoch));
+    assert_eq!(table.check_marker(id, epoch), MarkerNeed::Needless);
+
+    table.record(&transactional(9, 0, 0, 2), Offset(10), NOW);
+    table.record(&transactional(9, 0, 2, 1), Offset(12), NOW);
+    assert!(table.is_in_transaction(id, epoch));
+    assert_eq!(table.producers().next().expect("one").transaction_start, Some(Offset(10)));
+    assert_eq!(table.check_marker(id, epoch), MarkerNeed::Needed);
+    // Only its transaction's batches may come now.
+    let refused = SequenceError::NotTransactional { producer: id };
+    assert_eq!(table.check(&batch(9, 0, 3, 1)), Err(refused));
+    // An open transaction is not forgotten, however long it is silent.
+    table.expire(Timestamp(NOW.0 + EXPIRATION_MS), EXPIRATION_MS);
+
+    table.record(&marker(9, 0), Offset(13), NOW);
+    assert!(!table.is_in_transaction(id, epoch));
+    assert_eq!(table.check_marker(id, epoch), MarkerNeed::Needless);
+    // The same epoch goes on with its sequence.
+    assert_eq!(table.check(&transactional(9, 0, 3, 1)), Ok(Sequenced::New));
+}
+
+#[test]
+fn a_marker_with_a_new_epoch_fences_the_old_one_and_resets_the_sequence() {
+    let mut table = ProducerTable::default();
+    table.record(&transactional(9, 0, 0, 2), Offset(0), NOW);
+    assert_eq!(table.check_marker(ProducerId(9), ProducerEpoch(1)), MarkerNeed::Needed);
+    table.record(&marker(9, 1), Offset(2), NOW);
+    let table = ProducerTable::restore(&table.snapshot(), Offset(3)).expect("our own bytes");
+
+    let late = table.check(&transactional(9, 0, 2, 1));
+    assert!(matches!(late, Err(SequenceError::InvalidEpoch { .. })));
+    assert_eq!(table.check_marker(ProducerId(9), ProducerEpoch(0)), MarkerNeed::Fenced);
+    assert!(table.check(&transactional(9, 1, 2, 1)).is_err());
+    assert_eq!(table.check(&transactional(9, 1, 0, 1)), Ok(Sequenced::New));
 }
 
 /// The rules in their plainest form: every batch ever appended, per producer.

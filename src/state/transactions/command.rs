@@ -9,8 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{Protocol, Status, Transaction, Transactions};
 use crate::{DecodeError, versioned::Format};
 
-const FORMAT: Format =
-    Format { what: "transaction command", version: 1, limit_bytes: 64 << 20 };
+const FORMAT: Format = Format { what: "transaction command", version: 1, limit_bytes: 64 << 20 };
 
 /// A change of one transactional id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

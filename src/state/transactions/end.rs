@@ -140,7 +140,6 @@ fn prepare(request: &End<'_>, known: &Transaction) -> Result<Ended, TransactionE
         prepared.identity.epoch = ProducerEpoch(known.identity.epoch.0.saturating_add(1));
     }
     let next = prepared.next_identity();
-    let command =
-        TransactionsCommand::Put { id: id.to_owned(), transaction: Box::new(prepared) };
+    let command = TransactionsCommand::Put { id: id.to_owned(), transaction: Box::new(prepared) };
     Ok(Ended::Prepared(command, next))
 }

@@ -37,9 +37,8 @@ impl Transactions {
         partitions: &[TopicPartition],
     ) -> Result<Vec<bool>, TransactionError> {
         let known = self.of_producer(id, identity)?;
-        let is_in = |partition| {
-            known.status == Status::Ongoing && known.partitions.contains(partition)
-        };
+        let is_in =
+            |partition| known.status == Status::Ongoing && known.partitions.contains(partition);
         Ok(partitions.iter().map(is_in).collect())
     }
 

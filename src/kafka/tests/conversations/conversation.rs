@@ -11,7 +11,8 @@ use kafka::{DoorReader, Doors, KafkaConfig};
 use kafka_protocol::protocol::{Decodable, HeaderVersion, Request, StrBytes};
 use runtime::{
     net::{self, ReadHalf, WriteHalf},
-    simulation::Simulation,
+    simulation::{self, CrashKind, Simulation},
+    sync::oneshot,
 };
 
 /// Runs a conversation with a new broker that has these settings.
@@ -19,17 +20,8 @@ pub fn with_broker<F>(configs: &[(&str, &str)], conversation: impl FnOnce(Client
 where
     F: Future<Output = ()> + 'static,
 {
-    let configs = configs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    let settings = settings(configs);
     Simulation::new(1).run(async move {
-        let settings = BrokerSettings {
-            data_dir: PathBuf::from("/data"),
-            cores: 2,
-            memory_bytes: 64 << 20,
-            advertised_host: "broker.test".into(),
-            advertised_port: 9092,
-            configs,
-            storage: broker::StorageSettings::default(),
-        };
         let broker = RunningBroker::start(settings).await.unwrap();
         let listen = "127.0.0.1:9092".parse().unwrap();
         let doors = Doors::open(broker.handle(), KafkaConfig { listen }).await.unwrap();
@@ -41,6 +33,60 @@ where
         assert!(runtime::now() - began < Duration::from_secs(1));
         broker.stop().await.unwrap();
     });
+}
+
+fn settings(configs: &[(&str, &str)]) -> BrokerSettings {
+    let configs = configs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    BrokerSettings {
+        data_dir: PathBuf::from("/data"),
+        cores: 2,
+        memory_bytes: 64 << 20,
+        advertised_host: "broker.test".into(),
+        advertised_port: 9092,
+        configs,
+        storage: broker::StorageSettings::default(),
+    }
+}
+
+/// Runs a conversation with a broker that can be killed and started again.
+pub fn with_restarts<F>(
+    configs: &[(&str, &str)],
+    conversation: impl FnOnce(Restartable) -> F + 'static,
+) where
+    F: Future<Output = ()> + 'static,
+{
+    let restartable = Restartable { settings: settings(configs) };
+    Simulation::new(1).run(async move { conversation(restartable).await });
+}
+
+/// A broker that can be killed and started again.
+pub struct Restartable {
+    settings: BrokerSettings,
+}
+
+impl Restartable {
+    /// Starts the broker and connects to it.
+    pub async fn start(&self) -> Client {
+        let (ready, started) = oneshot::channel();
+        let settings = self.settings.clone();
+        let process = simulation::start_process("broker", async move {
+            let broker = RunningBroker::start(settings).await.unwrap();
+            let listen = "127.0.0.1:9092".parse().unwrap();
+            let doors = Doors::open(broker.handle(), KafkaConfig { listen }).await.unwrap();
+            let shown = Shown { doors: doors.reader(), broker: broker.handle().clone() };
+            ready.send((doors.local_address(), shown)).ok();
+            std::future::pending::<()>().await;
+            drop((doors, broker));
+        });
+        drop(process);
+        let (address, shown) = started.await.expect("the broker starts");
+        Client::connect(address, shown).await
+    }
+
+    /// Ends the process as `kill -9` does.
+    pub fn kill(&self) {
+        simulation::crash(CrashKind::Kill);
+    }
 }
 
 /// What an operator sees of the broker that a client talks to.

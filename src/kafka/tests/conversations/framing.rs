@@ -41,7 +41,7 @@ fn api_versions_tells_of_produce_0_and_the_metadata_level_but_of_no_transactions
             if version >= 3 {
                 let names: Vec<_> =
                     response.finalized_features.iter().map(|f| f.name.as_str()).collect();
-                assert_eq!(names, ["metadata.version"]);
+                assert_eq!(names, ["metadata.version", "transaction.version"]);
             }
         }
     });

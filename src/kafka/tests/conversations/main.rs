@@ -11,9 +11,13 @@
 )]
 
 mod admin;
+mod consumer_groups;
 mod conversation;
 mod counting;
 mod fetching;
 mod framing;
+mod group_admin;
+mod groups;
 mod metadata;
 mod producing;
+mod transactions;

@@ -89,12 +89,7 @@ impl ClassicGroup {
         self.take_output()
     }
 
-    fn try_join(
-        &mut self,
-        now_ms: u64,
-        call: CallId,
-        request: JoinRequest,
-    ) -> Result<(), Refusal> {
+    fn try_join(&mut self, now_ms: u64, call: CallId, request: JoinRequest) -> Result<(), Refusal> {
         let settings = self.settings;
         let session = settings.session_timeout_min_ms..=settings.session_timeout_max_ms;
         if !session.contains(&request.session_timeout_ms) {
@@ -137,17 +132,13 @@ impl ClassicGroup {
             return !request.protocol_type.is_empty() && !request.protocols.is_empty();
         }
         self.protocol_type.as_deref() == Some(&request.protocol_type)
-            && request.protocols.iter().any(|(name, _)| {
-                self.members.values().all(|member| member.supports(name))
-            })
+            && request
+                .protocols
+                .iter()
+                .any(|(name, _)| self.members.values().all(|member| member.supports(name)))
     }
 
-    fn join_new(
-        &mut self,
-        now_ms: u64,
-        call: CallId,
-        request: JoinRequest,
-    ) -> Result<(), Refusal> {
+    fn join_new(&mut self, now_ms: u64, call: CallId, request: JoinRequest) -> Result<(), Refusal> {
         let new_id = request.new_member_id.clone();
         if let Some(instance) = &request.instance_id {
             if let Some(old_id) = self.instances.get(instance).cloned() {

@@ -248,6 +248,12 @@ impl ClassicGroup {
         self.members.is_empty() && self.pending.is_empty() && self.phase == Phase::Empty
     }
 
+    /// Whether it has members that are not Kafka consumers, so that nobody but they can tell which
+    /// offsets they use.
+    pub fn is_of_others(&self) -> bool {
+        self.phase != Phase::Empty && self.protocol_type() != Some(consumer_protocol::TYPE)
+    }
+
     /// Whether a topic's offsets are in use by a member: for consumers that say what they read, if
     /// one of them reads the topic.
     pub fn is_subscribed_to(&self, topic: &str) -> bool {

@@ -1,8 +1,6 @@
 //! From one generation to the next.
 
-use super::{
-    super::GroupError, CallId, ClassicGroup, Phase, Reply, member::Member,
-};
+use super::{super::GroupError, CallId, ClassicGroup, Phase, Reply, member::Member};
 
 /// A group that was empty waits a while for more members, and longer while more come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,8 +43,8 @@ impl ClassicGroup {
     }
 
     pub(super) fn complete_join_if_all_are_in(&mut self, now_ms: u64) {
-        let all = self.pending.is_empty()
-            && self.members.values().all(|member| member.join.is_some());
+        let all =
+            self.pending.is_empty() && self.members.values().all(|member| member.join.is_some());
         if all && matches!(self.phase, Phase::Preparing { initial: None, .. }) {
             self.complete_join(now_ms);
         }

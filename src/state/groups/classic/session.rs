@@ -1,6 +1,9 @@
 //! Staying in the group, leaving it, and being taken for dead.
 
-use super::{super::{GroupError, MemberRecord}, ClassicGroup, Output, Phase};
+use super::{
+    super::{GroupError, MemberRecord},
+    ClassicGroup, Output, Phase,
+};
 
 /// Who a call comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -187,11 +190,7 @@ impl ClassicGroup {
                 Some(_) => Ok(()),
             };
         }
-        if self.members.contains_key(member_id) {
-            Ok(())
-        } else {
-            Err(GroupError::UnknownMemberId)
-        }
+        if self.members.contains_key(member_id) { Ok(()) } else { Err(GroupError::UnknownMemberId) }
     }
 
     /// The members as tools see them, in the order of joining. Before the group is stable their

@@ -1,8 +1,6 @@
 //! SyncGroup: the leader assigns, everybody learns what it has.
 
-use super::{
-    super::GroupError, CallId, ClassicGroup, Identity, Output, Phase, Reply,
-};
+use super::{super::GroupError, CallId, ClassicGroup, Identity, Output, Phase, Reply};
 
 /// A call of SyncGroup.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,0 +1,257 @@
+//! The groups of one core as of what is proposed, and the judging of requests against them.
+
+use std::{
+    cell::{Ref, RefCell},
+    collections::BTreeMap,
+    rc::Rc,
+};
+
+use lane::Lane;
+use model::CommandIndex;
+use runtime::sync::Notify;
+use state::groups::{
+    GroupError, GroupRecord, GroupsCommand,
+    classic::JoinRequest,
+    consumer::{
+        Change, ConsumerGroup, ConsumerGroupError, Heartbeat, HeartbeatAnswer, JOIN_EPOCH,
+        LEAVE_EPOCH, MemberTimers, PatternCache, Planned, Surroundings, embedded::JoinError,
+    },
+};
+
+use crate::{
+    Broker, BrokerError, Outcome,
+    groups::{GroupSlot, now_ms},
+};
+
+/// Soft state of one core: it follows from what the lanes hold, and from the clock.
+#[derive(Default)]
+pub(crate) struct Coordinator {
+    /// Groups that were touched since the start, with every proposed change in them.
+    groups: RefCell<BTreeMap<String, Hot>>,
+    patterns: RefCell<PatternCache>,
+    pub(super) timers: RefCell<MemberTimers>,
+    /// A deadline was set that may come before the one that is waited for.
+    pub(super) deadline_set: Notify,
+}
+
+/// A group that does not speak this protocol yet.
+struct Begun {
+    group: ConsumerGroup,
+    /// The classic group that it was, and what makes it one of this protocol.
+    converts: Option<(Rc<GroupSlot>, Change)>,
+}
+
+struct Hot {
+    group: ConsumerGroup,
+    /// The version of the catalog that the group's topics were last compared with.
+    topics_seen: Option<u64>,
+    /// The last command about it that was proposed.
+    proposed: CommandIndex,
+}
+
+impl Coordinator {
+    /// A group of this protocol as of what is proposed.
+    pub fn current(&self, lane: &Lane, group_id: &str) -> Option<Ref<'_, ConsumerGroup>> {
+        self.load(lane, group_id);
+        let groups = self.groups.borrow();
+        Ref::filter_map(groups, |groups| groups.get(group_id).map(|hot| &hot.group)).ok()
+    }
+
+    /// Whether a group of this protocol has members.
+    pub fn has_members(&self, lane: &Lane, group_id: &str) -> bool {
+        self.current(lane, group_id).is_some_and(|group| group.member_count() > 0)
+    }
+
+    fn has(&self, group_id: &str) -> bool {
+        self.groups.borrow().contains_key(group_id)
+    }
+
+    /// Notes with which version of the catalog a group's topics were compared.
+    pub(super) fn saw_topics(&self, group_id: &str, version: u64) {
+        if let Some(hot) = self.groups.borrow_mut().get_mut(group_id) {
+            hot.topics_seen = Some(version);
+        }
+    }
+
+    /// Lets a group go whose durable state is no longer of this protocol.
+    pub fn forget(&self, group_id: &str) {
+        let Some(hot) = self.groups.borrow_mut().remove(group_id) else { return };
+        let mut timers = self.timers.borrow_mut();
+        hot.group.members().for_each(|(member_id, _)| timers.forget(group_id, member_id));
+    }
+
+    /// Resolves once all that was proposed about a group is applied.
+    pub async fn wait_durable(&self, lane: &Lane, group_id: &str) {
+        let proposed = self.groups.borrow().get(group_id).map(|hot| hot.proposed);
+        if proposed.is_none_or(|proposed| proposed > lane.applied()) {
+            lane.settled().await;
+        }
+        // An empty group need not be at hand.
+        let mut groups = self.groups.borrow_mut();
+        let at_rest = |hot: &Hot| hot.group.member_count() == 0 && hot.proposed <= lane.applied();
+        if groups.get(group_id).is_some_and(at_rest) {
+            groups.remove(group_id);
+        }
+    }
+
+    /// Takes a group over from its lane, unless it is here.
+    fn load(&self, lane: &Lane, group_id: &str) {
+        let mut groups = self.groups.borrow_mut();
+        if groups.contains_key(group_id) {
+            return;
+        }
+        if let Some(GroupRecord::Consumer(group)) = lane.groups().record(group_id) {
+            let group = group.clone();
+            let hot = Hot { group, topics_seen: None, proposed: CommandIndex(0) };
+            groups.insert(group_id.to_owned(), hot);
+        }
+    }
+}
+
+impl Broker {
+    pub(super) fn judge_heartbeat(
+        self: &Rc<Self>,
+        lane: &Rc<Lane>,
+        group_id: &str,
+        heartbeat: &Heartbeat,
+    ) -> Outcome<HeartbeatAnswer> {
+        let coordinator = &self.consumer_groups;
+        coordinator.load(lane, group_id);
+        let planned = {
+            let begun = match coordinator.has(group_id) {
+                true => None,
+                false if heartbeat.member_epoch == JOIN_EPOCH => {
+                    Some(self.begin_group(lane, group_id)?)
+                }
+                false => return Err(not_found(group_id)),
+            };
+            let groups = coordinator.groups.borrow();
+            let hot = groups.get(group_id);
+            let limits = self.group_limits();
+            let surroundings = Surroundings {
+                limits: &limits,
+                directory: &*self.catalog.borrow(),
+                topics_seen: hot.and_then(|hot| hot.topics_seen),
+                patterns: &mut coordinator.patterns.borrow_mut(),
+            };
+            let group = begun.as_ref().map(|begun| &begun.group).or(hot.map(|hot| &hot.group));
+            let group = group.ok_or_else(|| not_found(group_id))?;
+            let planned = group.heartbeat(heartbeat, surroundings)?;
+            drop(groups);
+            if let Some(Begun { group, converts: Some((slot, change)) }) = begun {
+                self.propose_consumer_change(lane, &change)?;
+                self.abandon_slot(&slot);
+                self.begin_converted_sessions(&group);
+                tracing::info!(group = group_id, "a group goes on with the consumer protocol");
+            }
+            planned
+        };
+        if let Some(change) = &planned.change {
+            self.propose_consumer_change(lane, change)?;
+        }
+        coordinator.saw_topics(group_id, planned.topics_version);
+        self.set_deadlines(group_id, &planned);
+        Ok(planned.answer)
+    }
+
+    pub(super) fn judge_leave(
+        self: &Rc<Self>,
+        lane: &Rc<Lane>,
+        group_id: &str,
+        heartbeat: &Heartbeat,
+    ) -> Outcome<HeartbeatAnswer> {
+        let coordinator = &self.consumer_groups;
+        let (change, answer) = match coordinator.current(lane, group_id) {
+            Some(group) => group.leave(heartbeat)?,
+            None => return Err(not_found(group_id)),
+        };
+        if heartbeat.member_epoch == LEAVE_EPOCH {
+            self.remove_member(lane, group_id, &heartbeat.member_id, None)?;
+        } else {
+            // One that goes away for now keeps its session's time to come back.
+            self.propose_consumer_change(lane, &change)?;
+            let mut timers = coordinator.timers.borrow_mut();
+            timers.clear_revocation(group_id, &heartbeat.member_id);
+        }
+        Ok(answer)
+    }
+
+    /// Journals a change, and makes it part of what later requests are judged against.
+    pub(super) fn propose_consumer_change(&self, lane: &Lane, change: &Change) -> Outcome<()> {
+        if lane.is_full() {
+            return Err(BrokerError::StorageFull("the journal is full".to_owned()));
+        }
+        let command = GroupsCommand::ChangeConsumer(change.clone());
+        let done = lane.propose_groups(runtime::wall_clock(), command);
+        // Whoever needs it to be durable waits for the lane.
+        drop(done.map_err(|error| BrokerError::Storage(error.to_string()))?);
+        let mut groups = self.consumer_groups.groups.borrow_mut();
+        let hot = groups.entry(change.group_id.clone()).or_insert_with_key(|id| Hot {
+            group: ConsumerGroup::new(id),
+            topics_seen: None,
+            proposed: CommandIndex(0),
+        });
+        hot.group.apply(&change.records);
+        hot.proposed = lane.proposed();
+        Ok(())
+    }
+
+    /// Judges a JoinGroup of a classic member.
+    pub(super) fn plan_classic_join(
+        &self,
+        lane: &Lane,
+        group_id: &str,
+        request: &JoinRequest,
+    ) -> Result<Planned, JoinError> {
+        let coordinator = &self.consumer_groups;
+        coordinator.load(lane, group_id);
+        let groups = coordinator.groups.borrow();
+        let hot = groups.get(group_id).ok_or(GroupError::UnknownMemberId)?;
+        let limits = self.group_limits();
+        let surroundings = Surroundings {
+            limits: &limits,
+            directory: &*self.catalog.borrow(),
+            topics_seen: hot.topics_seen,
+            patterns: &mut coordinator.patterns.borrow_mut(),
+        };
+        hot.group.join_as_classic(request, surroundings)
+    }
+
+    pub(super) fn set_deadlines(&self, group_id: &str, planned: &Planned) {
+        let member_id = &planned.answer.member_id;
+        let now_ms = now_ms();
+        let mut timers = self.consumer_groups.timers.borrow_mut();
+        if let Some(replaced) = &planned.replaced {
+            timers.forget(group_id, replaced);
+        }
+        let groups = self.consumer_groups.groups.borrow();
+        let member = groups.get(group_id).and_then(|hot| hot.group.member(member_id));
+        let session_ms = member.map_or(0, |member| self.session_timeout_of(member));
+        timers.set_session(group_id, member_id, now_ms + session_ms);
+        match planned.revocation {
+            Some((epoch, timeout_ms)) => {
+                let timeout_ms = u64::try_from(timeout_ms).unwrap_or(0);
+                timers.set_revocation(group_id, member_id, epoch, now_ms + timeout_ms);
+            }
+            None => timers.clear_revocation(group_id, member_id),
+        }
+        drop(timers);
+        self.consumer_groups.deadline_set.notify_one();
+    }
+
+    /// The group that a first member joins: a new one, or a classic one that is converted.
+    fn begin_group(self: &Rc<Self>, lane: &Rc<Lane>, group_id: &str) -> Outcome<Begun> {
+        let mut group = ConsumerGroup::new(group_id);
+        let slot = self.slot(lane, group_id);
+        let Some(slot) = slot.filter(|slot| !slot.machine().borrow().is_idle()) else {
+            return Ok(Begun { group, converts: None });
+        };
+        let change = self.plan_upgrade(&slot, group_id).ok_or_else(|| not_found(group_id))?;
+        group.apply(&change.records);
+        Ok(Begun { group, converts: Some((slot, change)) })
+    }
+}
+
+fn not_found(group_id: &str) -> BrokerError {
+    ConsumerGroupError::GroupIdNotFound { group_id: group_id.to_owned() }.into()
+}
