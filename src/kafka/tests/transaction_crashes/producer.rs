@@ -74,13 +74,13 @@ pub struct Producer {
 
 /// Why a transaction did not come to the end that was wanted.
 enum Trouble {
-    Connection(io::Error),
+    Connection,
     Code(i16),
 }
 
 impl From<io::Error> for Trouble {
-    fn from(error: io::Error) -> Trouble {
-        Trouble::Connection(error)
+    fn from(_: io::Error) -> Trouble {
+        Trouble::Connection
     }
 }
 
@@ -146,7 +146,7 @@ impl Producer {
         self.journal.borrow_mut().attempts.push(attempt.clone());
         match self.fill(client, identity, &attempt).await {
             Ok(()) => {}
-            Err(Trouble::Connection(_)) => return false,
+            Err(Trouble::Connection) => return false,
             Err(Trouble::Code(code)) => {
                 assert!(FENCED.contains(&code), "{}: an operation answers {code}", attempt.key);
                 return false;
@@ -160,7 +160,7 @@ impl Producer {
         match self.end(client, identity, commit).await {
             Ok(()) if commit => note(Outcome::Committed),
             Ok(()) => {}
-            Err(Trouble::Connection(_)) => return false,
+            Err(Trouble::Connection) => return false,
             Err(Trouble::Code(code)) => {
                 assert!(FENCED.contains(&code), "{}: its end answers {code}", attempt.key);
                 note(Outcome::Aborted);
