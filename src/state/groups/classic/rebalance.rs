@@ -101,13 +101,12 @@ impl ClassicGroup {
 
     fn begin_generation(&mut self, id: &str, now_ms: u64) {
         let Some(member) = self.members.get_mut(id) else { return };
-        member.synced = false;
+        (member.synced, member.is_new) = (false, false);
         if let Some(waiting) = member.join.take() {
-            member.is_new = false;
             let joined = self.joined(id);
             self.reply(waiting.call, Reply::Join(Ok(joined)));
-            self.start_session(id, now_ms);
         }
+        self.start_session(id, now_ms);
     }
 
     /// The leader stays if it has joined; else the first who has. False if nobody has.
