@@ -3,8 +3,7 @@
 //! Owns: the [`catalog`] (topics, where their partitions live, settings, producer-id blocks), the
 //! [`shards`] that Kinesis sees over a topic's partitions, the [`producers`] whose sequences a
 //! partition remembers, the coordinator of [`transactions`], the consumer [`groups`] and their
-//! [`leases`], and the [`configs`] (every
-//! setting by Kafka's name).
+//! [`leases`], and the [`configs`] (every setting by Kafka's name).
 //!
 //! Runs on any core or thread: plain values, no task, no I/O.
 //!
@@ -13,7 +12,8 @@
 //! every restart, and later on every node. Requests are judged by the `validate_…` and `plan_…`
 //! functions *before* a command is journaled; applying a journaled command is total.
 //!
-//! Start reading at [`catalog::Catalog`], then [`shards::Shards`] and [`producers::ProducerTable`].
+//! Start reading at [`catalog::Catalog`], then [`shards::Shards`] and [`producers::ProducerTable`];
+//! for consumer groups at [`groups::Groups`].
 
 pub mod catalog;
 pub mod configs;
