@@ -192,12 +192,11 @@ impl Broker {
             let Some(group) = group else { return Ok(()) };
             group.downgrade(|id| self.topic_name(id))
         };
-        let command =
-            GroupsCommand::StoreClassic {
-                group: group_id.to_owned(),
-                record: record.clone(),
-                holdings: self.holdings(&record),
-            };
+        let command = GroupsCommand::StoreClassic {
+            group: group_id.to_owned(),
+            record: record.clone(),
+            holdings: self.holdings(&record),
+        };
         let done = lane.propose_groups(runtime::wall_clock(), command);
         drop(done.map_err(|error| BrokerError::Storage(error.to_string()))?);
         self.consumer_groups.forget(group_id);

@@ -7,15 +7,18 @@ use std::{
 };
 
 use lane::Lane;
-use model::CommandIndex;
+use model::{CommandIndex, TopicPartition};
 use runtime::sync::Notify;
-use state::groups::{
-    GroupError, GroupRecord, GroupsCommand,
-    classic::JoinRequest,
-    consumer::{
-        Change, ConsumerGroup, ConsumerGroupError, Heartbeat, HeartbeatAnswer, JOIN_EPOCH,
-        LEAVE_EPOCH, MemberTimers, PatternCache, Planned, Surroundings, embedded::JoinError,
+use state::{
+    groups::{
+        GroupError, GroupRecord, GroupsCommand,
+        classic::JoinRequest,
+        consumer::{
+            Change, ConsumerGroup, ConsumerGroupError, Heartbeat, HeartbeatAnswer, JOIN_EPOCH,
+            LEAVE_EPOCH, MemberTimers, PatternCache, Planned, Surroundings, embedded::JoinError,
+        },
     },
+    leases::{self, HandOver},
 };
 
 use crate::{
@@ -62,8 +65,9 @@ impl Coordinator {
         self.current(lane, group_id).is_some_and(|group| group.member_count() > 0)
     }
 
-    fn has(&self, group_id: &str) -> bool {
-        self.groups.borrow().contains_key(group_id)
+    /// How many members a group has that is at hand.
+    fn member_count(&self, group_id: &str) -> Option<usize> {
+        self.groups.borrow().get(group_id).map(|hot| hot.group.member_count())
     }
 
     /// Notes with which version of the catalog a group's topics were compared.
@@ -118,12 +122,9 @@ impl Broker {
         let coordinator = &self.consumer_groups;
         coordinator.load(lane, group_id);
         let planned = {
-            let begun = match coordinator.has(group_id) {
-                true => None,
-                false if heartbeat.member_epoch == JOIN_EPOCH => {
-                    Some(self.begin_group(lane, group_id)?)
-                }
-                false => return Err(not_found(group_id)),
+            let begun = match heartbeat.member_epoch == JOIN_EPOCH {
+                true => self.begin_group(lane, group_id)?,
+                false => None,
             };
             let groups = coordinator.groups.borrow();
             let hot = groups.get(group_id);
@@ -139,6 +140,7 @@ impl Broker {
             let planned = group.heartbeat(heartbeat, surroundings)?;
             drop(groups);
             if let Some(Begun { group, converts: Some((slot, change)) }) = begun {
+                coordinator.forget(group_id);
                 self.propose_consumer_change(lane, &change)?;
                 self.abandon_slot(&slot);
                 self.begin_converted_sessions(&group);
@@ -181,7 +183,8 @@ impl Broker {
         if lane.is_full() {
             return Err(BrokerError::StorageFull("the journal is full".to_owned()));
         }
-        let command = GroupsCommand::ChangeConsumer(change.clone());
+        let hand_overs = self.hand_overs(change);
+        let command = GroupsCommand::ChangeConsumer { change: change.clone(), hand_overs };
         let done = lane.propose_groups(runtime::wall_clock(), command);
         // Whoever needs it to be durable waits for the lane.
         drop(done.map_err(|error| BrokerError::Storage(error.to_string()))?);
@@ -194,6 +197,23 @@ impl Broker {
         hot.group.apply(&change.records);
         hot.proposed = lane.proposed();
         Ok(())
+    }
+
+    /// The partitions that change hands by a change, as the lease table takes them.
+    fn hand_overs(&self, change: &Change) -> Vec<HandOver> {
+        let groups = self.consumer_groups.groups.borrow();
+        let moved = match groups.get(&change.group_id) {
+            Some(hot) => hot.group.hand_overs(&change.records),
+            None => ConsumerGroup::new(&change.group_id).hand_overs(&change.records),
+        };
+        let catalog = self.catalog.borrow();
+        let moved = moved.into_iter().map(|(topic, index, owner)| {
+            let shards = catalog.topic_by_id(topic).map(|topic| &topic.shards);
+            let newest = shards.and_then(|shards| leases::spans(shards, index).last().copied());
+            let partition = TopicPartition { topic, partition: index };
+            HandOver { partition, newest, owner }
+        });
+        moved.collect()
     }
 
     /// Judges a JoinGroup of a classic member.
@@ -239,16 +259,24 @@ impl Broker {
         self.consumer_groups.deadline_set.notify_one();
     }
 
-    /// The group that a first member joins: a new one, or a classic one that is converted.
-    fn begin_group(self: &Rc<Self>, lane: &Rc<Lane>, group_id: &str) -> Outcome<Begun> {
+    /// The group that a first member joins, if it does not speak this protocol: a new one, or a
+    /// classic one that is converted.
+    fn begin_group(self: &Rc<Self>, lane: &Rc<Lane>, group_id: &str) -> Outcome<Option<Begun>> {
+        let known = self.consumer_groups.member_count(group_id);
+        if known.is_some_and(|members| members > 0) {
+            return Ok(None);
+        }
         let mut group = ConsumerGroup::new(group_id);
         let slot = self.slot(lane, group_id);
-        let Some(slot) = slot.filter(|slot| !slot.machine().borrow().is_idle()) else {
-            return Ok(Begun { group, converts: None });
+        let in_use = slot.filter(|slot| !slot.machine().borrow().is_idle());
+        // Ids that were given out and not used are no members.
+        let has_members = |slot: &Rc<GroupSlot>| !slot.machine().borrow().members().is_empty();
+        let Some(slot) = in_use.filter(has_members) else {
+            return Ok(known.is_none().then_some(Begun { group, converts: None }));
         };
         let change = self.plan_upgrade(&slot, group_id).ok_or_else(|| not_found(group_id))?;
         group.apply(&change.records);
-        Ok(Begun { group, converts: Some((slot, change)) })
+        Ok(Some(Begun { group, converts: Some((slot, change)) }))
     }
 }
 

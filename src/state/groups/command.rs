@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{ClassicRecord, consumer::Change};
 use crate::{
     DecodeError,
-    leases::{Holding, OffsetCommit},
+    leases::{HandOver, Holding, OffsetCommit},
     versioned::Format,
 };
 
@@ -40,7 +40,12 @@ pub enum GroupsCommand {
         holdings: Vec<Holding>,
     },
     /// A group of the newer protocol comes a step further; a classic one of the same name ends.
-    ChangeConsumer(Change),
+    ChangeConsumer {
+        /// What happens to it.
+        change: Change,
+        /// The partitions that change hands by it.
+        hand_overs: Vec<HandOver>,
+    },
     /// A group goes, with its offsets.
     DeleteGroup {
         /// The group.

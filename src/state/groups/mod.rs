@@ -63,7 +63,8 @@ impl Groups {
                 let record = ClassicRecord { since: at, ..record.clone() };
                 self.records.insert(group.clone(), GroupRecord::Classic(record));
             }
-            GroupsCommand::ChangeConsumer(change) => {
+            GroupsCommand::ChangeConsumer { change, hand_overs } => {
+                self.leases.hand_over(&change.group_id, hand_overs);
                 let record = self.records.entry(change.group_id.clone());
                 let group = record.or_insert_with_key(|id| {
                     GroupRecord::Consumer(ConsumerGroup::new(id))

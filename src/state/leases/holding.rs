@@ -41,7 +41,7 @@ impl LeaseTable {
     }
 
     /// The lease of the shard in which an application's reading of a partition goes on.
-    fn current(&self, application: &str, holding: &Holding) -> LeaseKey {
+    pub(super) fn current(&self, application: &str, holding: &Holding) -> LeaseKey {
         let Holding { partition, newest, .. } = holding;
         let unfinished =
             self.of_partition(application, *partition).find(|(_, lease)| !lease.is_finished());
@@ -52,7 +52,7 @@ impl LeaseTable {
 
 impl Lease {
     /// Whether it says nothing once nobody holds it.
-    fn was_made_to_be_held(&self) -> bool {
+    pub(super) fn was_made_to_be_held(&self) -> bool {
         self.commit.is_none()
             && self.at == Lease::new(self.start, self.end).at
             && self.range.is_none()

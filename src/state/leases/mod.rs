@@ -8,6 +8,7 @@
 
 mod change;
 mod commit;
+mod hand_over;
 mod holding;
 mod lease;
 #[cfg(test)]
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 pub use change::{LeaseChange, LeaseError, NewLease, Seen};
 pub use commit::{Committed, OffsetCommit, ShardSpan, spans};
+pub use hand_over::HandOver;
 pub use holding::Holding;
 pub use lease::{Checkpoint, CommitDetails, Lease, LeaseKey, PreciseCheckpoint};
 

@@ -92,7 +92,10 @@ fn a_second_member_gets_its_share_when_the_first_has_given_it_up() {
         assert_eq!(described.assignor_name.as_str(), "uniform");
         let member = &described.members[1];
         assert_eq!((member.member_id.as_str(), member.member_epoch), ("m2", 2));
-        assert_eq!((member.client_id.as_str(), member.client_host.as_str()), ("test", "/127.0.0.1"));
+        assert_eq!(
+            (member.client_id.as_str(), member.client_host.as_str()),
+            ("test", "/127.0.0.1")
+        );
         assert_eq!(member.member_type, 1);
         let assigned = &member.assignment.topic_partitions[0];
         assert_eq!((assigned.topic_id, assigned.topic_name.as_str()), (topic, "t"));
@@ -171,11 +174,12 @@ fn a_static_member_comes_back_to_what_it_had() {
 
 #[test]
 fn refusals_have_kafkas_codes() {
-    let settings =
-        [("group.consumer.max.size", "1"), ("group.consumer.assignors", "range")];
+    let settings = [("group.consumer.max.size", "1"), ("group.consumer.assignors", "range")];
     with_broker(&settings, |mut client| async move {
         client.create_topic("t", 1, &[]).await;
-        let code = async |client: &mut Client, request: ConsumerGroupHeartbeatRequest| client.ask(1, request).await.error_code;
+        let code = async |client: &mut Client, request: ConsumerGroupHeartbeatRequest| {
+            client.ask(1, request).await.error_code
+        };
         assert_eq!(code(&mut client, beat("m1", 1)).await, 69, "GROUP_ID_NOT_FOUND");
         assert_eq!(code(&mut client, beat("m1", -1)).await, 69, "GROUP_ID_NOT_FOUND");
         assert_eq!(code(&mut client, join("", &["t"])).await, 42, "INVALID_REQUEST");
@@ -300,9 +304,8 @@ fn assignment(partitions: &[i32]) -> Bytes {
 }
 
 async fn join_classic(client: &mut Client, member: &str) -> JoinGroupResponse {
-    let protocol = JoinGroupRequestProtocol::default()
-        .with_name(text("range"))
-        .with_metadata(subscription());
+    let protocol =
+        JoinGroupRequestProtocol::default().with_name(text("range")).with_metadata(subscription());
     let request = JoinGroupRequest::default()
         .with_group_id(GroupId(text(GROUP)))
         .with_session_timeout_ms(30_000)
@@ -406,5 +409,6 @@ fn a_policy_keeps_groups_with_members_as_they_are_and_empty_ones_change() {
         let new = join_classic(&mut client, "").await.member_id.to_string();
         let joined = join_classic(&mut client, &new).await;
         assert_eq!((joined.error_code, joined.leader.as_str()), (0, new.as_str()));
+        assert_eq!(client.ask(1, join("m1", &["t"])).await.error_code, 69, "GROUP_ID_NOT_FOUND");
     });
 }

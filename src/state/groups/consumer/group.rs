@@ -128,6 +128,45 @@ impl ConsumerGroup {
         most_wanted(self.members.values().filter_map(|m| m.subscription.server_assignor))
     }
 
+    /// The partitions that other members have, or nobody, once these records are applied.
+    pub fn hand_overs(&self, records: &[Record]) -> Vec<(TopicId, PartitionIndex, Option<String>)> {
+        let mut standings: BTreeMap<&str, &Standing> =
+            self.members().map(|(id, member)| (id, &member.standing)).collect();
+        let mut owners: BTreeMap<(TopicId, PartitionIndex), Option<&str>> = BTreeMap::new();
+        let mut set = |standing: &Standing, owner| {
+            for held in standing.assigned.iter().chain(standing.pending_revocation.iter()) {
+                owners.insert(held, owner);
+            }
+        };
+        for record in records {
+            match record {
+                Record::Removed { member_id } => {
+                    if let Some(had) = standings.remove(member_id.as_str()) {
+                        set(had, None);
+                    }
+                }
+                Record::Replaced { old_id, new_id } => {
+                    if let Some(had) = standings.remove(old_id.as_str()) {
+                        set(had, Some(new_id));
+                        standings.insert(new_id, had);
+                    }
+                }
+                Record::Standing { member_id, standing } => {
+                    if let Some(had) = standings.insert(member_id, standing) {
+                        set(had, None);
+                    }
+                    set(standing, Some(member_id));
+                }
+                Record::Subscribed { .. } | Record::Epoch { .. } | Record::Targets { .. } => {}
+            }
+        }
+        owners
+            .into_iter()
+            .filter(|((topic, partition), owner)| self.owner(*topic, *partition) != *owner)
+            .map(|((topic, partition), owner)| (topic, partition, owner.map(str::to_owned)))
+            .collect()
+    }
+
     /// Applies the records of a durable change.
     pub fn apply(&mut self, records: &[Record]) {
         for record in records {

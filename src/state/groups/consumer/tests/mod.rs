@@ -129,7 +129,16 @@ impl Scene {
 
     pub fn apply(&mut self, change: Option<&Change>) {
         let Some(change) = change else { return };
+        let hand_overs = self.group.hand_overs(&change.records);
+        let mut owners = self::owners(&self.group);
         self.group.apply(&change.records);
+        for (topic, partition, owner) in hand_overs {
+            match owner {
+                Some(owner) => drop(owners.insert((topic, partition), owner)),
+                None => drop(owners.remove(&(topic, partition))),
+            }
+        }
+        assert_eq!(owners, self::owners(&self.group), "hand-overs tell all that changes hands");
         let bytes = postcard::to_allocvec(&self.group).unwrap();
         let again: ConsumerGroup = postcard::from_bytes(&bytes).unwrap();
         assert_eq!(again, self.group, "a stored group is the group");
@@ -147,6 +156,14 @@ impl Scene {
         let standing = &self.group.member(member_id).expect("a member").standing;
         (standing.epoch, standing.assigned.clone())
     }
+}
+
+fn owners(group: &ConsumerGroup) -> BTreeMap<(TopicId, PartitionIndex), String> {
+    let held = group.members().flat_map(|(id, member)| {
+        let Standing { assigned, pending_revocation, .. } = &member.standing;
+        assigned.iter().chain(pending_revocation.iter()).map(|held| (held, id.to_owned()))
+    });
+    held.collect()
 }
 
 /// No partition is with two members, and the index of owners says who has it.
