@@ -120,7 +120,7 @@ impl Lane {
             term: self.term().0,
             applied: self.applied(),
             catalog,
-            groups: self.groups().snapshot(),
+            groups: self.encoded_groups(),
             transactions: self.transactions().snapshot(),
             partition_transactions: partition_transactions(&partitions),
             partitions,

@@ -87,6 +87,8 @@ pub struct Lane {
     partitions: RefCell<BTreeMap<TopicPartition, Rc<OwnedPartition>>>,
     /// The consumer groups that live here, as far as applied.
     groups: RefCell<Groups>,
+    /// The groups, encoded: kept until they change, because a checkpoint takes those of every lane.
+    encoded_groups: RefCell<Option<Vec<u8>>>,
     /// The transactional ids that live here, as far as proposed.
     pub(crate) transactions: RefCell<Transactions>,
     changed: Cell<bool>,
@@ -106,6 +108,7 @@ impl Lane {
             pending: RefCell::default(),
             partitions: RefCell::default(),
             groups: RefCell::default(),
+            encoded_groups: RefCell::default(),
             transactions: RefCell::default(),
             changed: Cell::new(false),
             removed: Traffic::default(),
@@ -167,14 +170,21 @@ impl Lane {
         self.groups.borrow()
     }
 
+    /// The groups as a checkpoint holds them.
+    pub(crate) fn encoded_groups(&self) -> Vec<u8> {
+        let mut encoded = self.encoded_groups.borrow_mut();
+        encoded.get_or_insert_with(|| self.groups.borrow().snapshot()).clone()
+    }
+
     /// Takes in the groups of a checkpoint.
     pub(crate) fn set_groups(&self, groups: Groups) {
         self.groups.replace(groups);
     }
 
-    /// Applies a group command of the journal at recovery.
-    pub(crate) fn replay_groups(&self, command: &GroupsCommand, at: Timestamp) {
+    /// Applies a durable group command.
+    pub(crate) fn apply_groups(&self, command: &GroupsCommand, at: Timestamp) {
         self.groups.borrow_mut().apply(command, at);
+        self.encoded_groups.take();
     }
 
     /// Takes in a partition.
@@ -276,7 +286,12 @@ impl Lane {
 
     /// A duplicate of an applied batch is answered at once, one of a batch that is still on its
     /// way only after it: an answer means "durable".
-    pub(crate) fn answer_duplicate(&self, partition: &OwnedPartition, appended: Appended, slot: AppendSlot) {
+    pub(crate) fn answer_duplicate(
+        &self,
+        partition: &OwnedPartition,
+        appended: Appended,
+        slot: AppendSlot,
+    ) {
         if appended.base_offset < partition.log.log_end() {
             return slot.settle(Ok(appended));
         }
@@ -352,7 +367,11 @@ impl Lane {
         self.journal.is_full()
     }
 
-    pub(crate) fn journal_command(&self, parts: &[&[u8]], effect: Effect) -> Result<(), ProposeError> {
+    pub(crate) fn journal_command(
+        &self,
+        parts: &[&[u8]],
+        effect: Effect,
+    ) -> Result<(), ProposeError> {
         let index = self.next_index.get();
         let position = self.journal.append(self.id, self.term, index, parts).map_err(|_| {
             let size_bytes = parts.iter().map(|part| part.len()).sum();
@@ -407,7 +426,9 @@ impl Lane {
                             log_start: partition.log.log_start(),
                         })
                     }
-                    Err(partition::StorageError::Deleted { .. }) => Err(ProposeError::UnknownPartition),
+                    Err(partition::StorageError::Deleted { .. }) => {
+                        Err(ProposeError::UnknownPartition)
+                    }
                     Err(broken) => runtime::abort(&format!(
                         "a durable batch of {} cannot be applied: {broken}",
                         partition.id
@@ -425,7 +446,7 @@ impl Lane {
                 let _ = done.send(());
             }
             Effect::Groups { at, command, done } => {
-                self.groups.borrow_mut().apply(&command, at);
+                self.apply_groups(&command, at);
                 let _ = done.send(());
             }
         }

@@ -164,7 +164,7 @@ fn replay(lane: &Lane, bytes: bytes::Bytes) -> Result<(), LaneError> {
         Command::Groups { at, command } => {
             let command = GroupsCommand::decode(&command)
                 .map_err(|source| LaneError::State { lane: lane.id(), source })?;
-            lane.replay_groups(&command, at);
+            lane.apply_groups(&command, at);
             Ok(())
         }
         Command::Transactions { at, command } => {

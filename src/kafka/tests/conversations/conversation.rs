@@ -55,8 +55,19 @@ pub fn with_restarts<F>(
 ) where
     F: Future<Output = ()> + 'static,
 {
+    with_restarts_of_seed(1, configs, conversation);
+}
+
+/// The same, where chance decides by a seed.
+pub fn with_restarts_of_seed<F>(
+    seed: u64,
+    configs: &[(&str, &str)],
+    conversation: impl FnOnce(Restartable) -> F + 'static,
+) where
+    F: Future<Output = ()> + 'static,
+{
     let restartable = Restartable { settings: settings(configs) };
-    Simulation::new(1).run(async move { conversation(restartable).await });
+    Simulation::new(seed).run(async move { conversation(restartable).await });
 }
 
 /// A broker that can be killed and started again.
@@ -86,6 +97,11 @@ impl Restartable {
     /// Ends the process as `kill -9` does.
     pub fn kill(&self) {
         simulation::crash(CrashKind::Kill);
+    }
+
+    /// Takes the power away: what was not synced is gone.
+    pub fn cut_power(&self) {
+        simulation::crash(CrashKind::PowerCut);
     }
 }
 
@@ -133,6 +149,17 @@ impl Client {
         let tagged = R::header_version(version) >= 2;
         let frame = frame(R::KEY, version, self.correlation_id, tagged, &body);
         self.send_bytes(&frame).await;
+    }
+
+    /// Sends a request and reads its reply; `None` if the broker has gone.
+    pub async fn try_ask<R: Request>(&mut self, version: i16, request: R) -> Option<R::Response>
+    where
+        R::Response: Decodable + HeaderVersion,
+    {
+        self.send(version, request).await;
+        let mut frame = self.reply_bytes().await?;
+        let head_bytes = if R::Response::header_version(version) == 1 { 5 } else { 4 };
+        Some(R::Response::decode(&mut frame.split_off(head_bytes), version).unwrap())
     }
 
     /// Reads the next reply, which must belong to the last request.

@@ -1,6 +1,6 @@
 //! Consumer groups of the classic protocol: offsets, rebalances, what survives a restart.
 
-use std::time::Duration;
+use std::{cell::Cell, rc::Rc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::future::{join, join_all};
@@ -16,7 +16,9 @@ use kafka_protocol::messages::{
     sync_group_request::SyncGroupRequestAssignment,
 };
 
-use crate::conversation::{Client, text, topic_name, with_broker, with_restarts};
+use crate::conversation::{
+    Client, text, topic_name, with_broker, with_restarts, with_restarts_of_seed,
+};
 
 pub fn group(name: &str) -> GroupId {
     GroupId(text(name))
@@ -443,4 +445,53 @@ fn an_empty_group_id_is_refused_where_there_are_members() {
         let unnamed = sync.with_protocol_name(None);
         assert_eq!(client.ask(5, unnamed).await.error_code, 23);
     });
+}
+
+/// Given a client that commits one offset after another, when the broker is killed or loses its power
+/// at any moment, then the committed offset is at least the last one that was acknowledged, at most the
+/// last one that was sent, and has its own metadata.
+#[test]
+fn acknowledged_commits_outlast_a_crash_at_any_moment() {
+    for seed in 0..5 {
+        with_restarts_of_seed(seed, &[], async move |broker| {
+            let mut client = broker.start().await;
+            client.create_topic("t", 1, &[]).await;
+            let acknowledged = Rc::new(Cell::new(-1));
+            let mut sent = 0;
+            for round in 0..6 {
+                let task = {
+                    let (mut client, acknowledged) = (client, Rc::clone(&acknowledged));
+                    runtime::spawn_joinable("committer", async move {
+                        for offset in sent.. {
+                            let mut request = commit("g", "t", 0, offset);
+                            let metadata = Some(text(&offset.to_string()));
+                            request.topics[0].partitions[0].committed_metadata = metadata;
+                            let Some(response) = client.try_ask(9, request).await else {
+                                return offset;
+                            };
+                            assert_eq!(response.topics[0].partitions[0].error_code, 0);
+                            acknowledged.set(offset);
+                        }
+                        unreachable!("offsets do not end")
+                    })
+                };
+                let moment_us = 1 + runtime::random_u64() % 300_000;
+                runtime::sleep(Duration::from_micros(moment_us)).await;
+                if round % 2 == 0 {
+                    broker.kill()
+                } else {
+                    broker.cut_power()
+                }
+                sent = task.await;
+                client = broker.start().await;
+                let (found, metadata) = committed(&mut client, "g", "t", 0).await;
+                let allowed = acknowledged.get()..=sent;
+                assert!(allowed.contains(&found), "seed {seed}: {found} not in {allowed:?}");
+                assert!(found < 0 || metadata == found.to_string());
+                acknowledged.set(found);
+                sent += 1;
+            }
+            assert!(acknowledged.get() > 0, "something was committed");
+        });
+    }
 }
