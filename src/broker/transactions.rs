@@ -149,8 +149,11 @@ impl Broker {
         partitions: Vec<TopicPartition>,
     ) -> Outcome<Vec<bool>> {
         let name = id.to_owned();
-        self.ask_coordinator(id, move |_, lane| async move {
-            Ok(lane.transactions().verify(&name, identity, &partitions)?)
+        self.ask_coordinator(id, move |broker, lane| async move {
+            let verified = lane.transactions().verify(&name, identity, &partitions)?;
+            // Nothing may be written on the word of what a crash takes back.
+            broker.settle(&lane).await?;
+            Ok(verified)
         })
         .await
     }
@@ -163,8 +166,10 @@ impl Broker {
         group: String,
     ) -> Outcome<bool> {
         let name = id.to_owned();
-        self.ask_coordinator(id, move |_, lane| async move {
-            Ok(lane.transactions().verify_group(&name, identity, &group)?)
+        self.ask_coordinator(id, move |broker, lane| async move {
+            let verified = lane.transactions().verify_group(&name, identity, &group)?;
+            broker.settle(&lane).await?;
+            Ok(verified)
         })
         .await
     }
@@ -253,6 +258,11 @@ impl Broker {
         Ok((decided?, at))
     }
 
+    /// Resolves when everything that an answer may rest on is durable.
+    async fn settle(&self, lane: &Lane) -> Outcome<()> {
+        lane.barrier().await.map_err(|_| BrokerError::Stopping)
+    }
+
     /// Makes a command durable, or without one what the answer rests on.
     async fn make_durable(
         &self,
@@ -264,11 +274,8 @@ impl Broker {
         if command.is_some() && fullness == Fullness::Refuses && lane.is_full() {
             return Err(BrokerError::StorageFull(ProposeError::StorageFull.to_string()));
         }
-        let durable = match command {
-            Some(command) => propose(lane, command, at)?,
-            None => lane.barrier(),
-        };
-        durable.await.map_err(|_| BrokerError::Stopping)
+        let Some(command) = command else { return self.settle(lane).await };
+        propose(lane, command, at)?.await.map_err(|_| BrokerError::Stopping)
     }
 }
 
