@@ -4,8 +4,8 @@
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::{
     messages::{
-        AlterConfigsRequest, CreatePartitionsRequest, CreateTopicsRequest, DeleteRecordsRequest,
-        DeleteTopicsRequest, DescribeClusterRequest, DescribeConfigsRequest,
+        self, AlterConfigsRequest, CreatePartitionsRequest, CreateTopicsRequest,
+        DeleteRecordsRequest, DeleteTopicsRequest, DescribeClusterRequest, DescribeConfigsRequest,
         DescribeLogDirsRequest, DescribeTopicPartitionsRequest, IncrementalAlterConfigsRequest,
         InitProducerIdRequest, ListOffsetsRequest, MetadataRequest, OffsetForLeaderEpochRequest,
     },
@@ -68,7 +68,13 @@ impl Maker {
                 let text = "topic-9".repeat(self.dice.below(30) as usize);
                 self.writer.string(&text);
             }
-            Shape::Values(_) | Shape::Structs(_) if null => self.writer.null_array(),
+            Shape::Bytes | Shape::Values(_) | Shape::Structs(_) if null => {
+                self.writer.null_array();
+            }
+            Shape::Bytes => {
+                let count = self.count();
+                self.writer.raw(&vec![7; count]);
+            }
             Shape::Values(element) => {
                 for _ in 0..self.count() {
                     self.field(&Field::new(*element));
@@ -142,17 +148,38 @@ fn crate_codec(key: i16) -> fn(&Bytes, i16) -> Option<Bytes> {
     match key {
         2 => through_the_crate::<ListOffsetsRequest>,
         3 => through_the_crate::<MetadataRequest>,
+        8 => through_the_crate::<messages::OffsetCommitRequest>,
+        9 => through_the_crate::<messages::OffsetFetchRequest>,
+        10 => through_the_crate::<messages::FindCoordinatorRequest>,
+        11 => through_the_crate::<messages::JoinGroupRequest>,
+        12 => through_the_crate::<messages::HeartbeatRequest>,
+        13 => through_the_crate::<messages::LeaveGroupRequest>,
+        14 => through_the_crate::<messages::SyncGroupRequest>,
+        15 => through_the_crate::<messages::DescribeGroupsRequest>,
+        16 => through_the_crate::<messages::ListGroupsRequest>,
         19 => through_the_crate::<CreateTopicsRequest>,
         20 => through_the_crate::<DeleteTopicsRequest>,
         21 => through_the_crate::<DeleteRecordsRequest>,
         22 => through_the_crate::<InitProducerIdRequest>,
         23 => through_the_crate::<OffsetForLeaderEpochRequest>,
+        24 => through_the_crate::<messages::AddPartitionsToTxnRequest>,
+        25 => through_the_crate::<messages::AddOffsetsToTxnRequest>,
+        26 => through_the_crate::<messages::EndTxnRequest>,
+        27 => through_the_crate::<messages::WriteTxnMarkersRequest>,
+        28 => through_the_crate::<messages::TxnOffsetCommitRequest>,
         32 => through_the_crate::<DescribeConfigsRequest>,
         33 => through_the_crate::<AlterConfigsRequest>,
         35 => through_the_crate::<DescribeLogDirsRequest>,
         37 => through_the_crate::<CreatePartitionsRequest>,
+        42 => through_the_crate::<messages::DeleteGroupsRequest>,
         44 => through_the_crate::<IncrementalAlterConfigsRequest>,
+        47 => through_the_crate::<messages::OffsetDeleteRequest>,
         60 => through_the_crate::<DescribeClusterRequest>,
+        61 => through_the_crate::<messages::DescribeProducersRequest>,
+        65 => through_the_crate::<messages::DescribeTransactionsRequest>,
+        66 => through_the_crate::<messages::ListTransactionsRequest>,
+        68 => through_the_crate::<messages::ConsumerGroupHeartbeatRequest>,
+        69 => through_the_crate::<messages::ConsumerGroupDescribeRequest>,
         75 => through_the_crate::<DescribeTopicPartitionsRequest>,
         other => panic!("no schema to test for API {other}"),
     }
@@ -195,6 +222,10 @@ proptest! {
     fn a_truncated_message_never_gets_through(seed: u64, at: prop::sample::Index) {
         for (api, version) in guarded() {
             let (bytes, _) = make(api, version, seed, None);
+            // ListGroups 0 has no field at all.
+            if bytes.is_empty() {
+                continue;
+            }
             let end = at.index(bytes.len());
             prop_assert!(check(&schema(api), version, &bytes[..end]).is_err());
         }
@@ -209,6 +240,9 @@ proptest! {
         for (api, version) in guarded() {
             let (bytes, _) = make(api, version, seed, None);
             let mut bytes = bytes.to_vec();
+            if bytes.is_empty() {
+                continue;
+            }
             for (place, value) in &changes {
                 let place = place.index(bytes.len());
                 bytes[place] = *value;
