@@ -15,10 +15,8 @@ use runtime::{Cores, sync::Semaphore};
 use state::catalog::Catalog;
 
 use crate::{
-    consumer_groups::coordinator::Coordinator,
-    BrokerError, BrokerSettings, DataDirectory, Outcome, core_counts::Given, data_directory::Meta,
-    transactional_append::Verifying,
-    groups::GroupSlots,
+    BrokerError, BrokerSettings, DataDirectory, Outcome, consumer_groups::coordinator::Coordinator,
+    core_counts::Given, data_directory::Meta, groups::GroupSlots, transactional_append::Verifying,
 };
 
 /// One core's share of the broker: its lanes, and a replica of the catalog.

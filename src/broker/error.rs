@@ -3,8 +3,8 @@
 //! Each door maps it to its protocol's codes in one place (`kafka::errors`, `kinesis::errors`).
 
 use model::Offset;
-use state::transactions::TransactionError;
 use state::groups::{GroupError, consumer::ConsumerGroupError};
+use state::transactions::TransactionError;
 use thiserror::Error;
 
 /// Why an operation was refused or failed. Texts are for people and may be sent to clients.

@@ -27,8 +27,8 @@ impl Broker {
     /// wait on every core.
     pub async fn fetch(self: &Rc<Self>, request: FetchRequest) -> Vec<Outcome<Fetched>> {
         let deadline = runtime::now() + request.max_wait;
+        let mut outcomes = self.read_all(&request).await;
         loop {
-            let outcomes = self.read_all(&request).await;
             let failed = outcomes.iter().any(Result::is_err);
             let size_bytes: usize = outcomes.iter().flatten().map(Fetched::size_bytes).sum();
             let now = runtime::now();
@@ -37,7 +37,10 @@ impl Broker {
                 self.given.note(&request, &outcomes, &self.catalog);
                 return outcomes;
             }
-            self.wait(&request, &outcomes, deadline - now).await;
+            for (place, outcome) in self.wait(&request, &outcomes, deadline - now).await {
+                put(&mut outcomes, place, outcome);
+            }
+            keep_within(&mut outcomes, request.max_bytes);
         }
     }
 
@@ -133,39 +136,54 @@ impl Broker {
         Ok(fetched)
     }
 
-    /// Resolves when any partition has more than was read, or time is up.
+    /// Resolves when any partition has more than was read, or time is up. The core that has more
+    /// reads it at once: a second call would cost what the first one did.
     async fn wait(
         self: &Rc<Self>,
         request: &FetchRequest,
         outcomes: &[Outcome<Fetched>],
         at_most: Duration,
-    ) {
-        let mut groups: BTreeMap<CoreId, Vec<(FetchPartition, Offset)>> = BTreeMap::new();
-        for (partition, outcome) in request.partitions.iter().zip(outcomes) {
+    ) -> Vec<PlacedOutcome> {
+        let mut groups: BTreeMap<CoreId, Vec<(Placed, Offset)>> = BTreeMap::new();
+        for (place, (partition, outcome)) in request.partitions.iter().zip(outcomes).enumerate() {
             let (Ok(core), Ok(fetched)) = (self.owner(partition.topic), outcome) else { continue };
-            groups.entry(core).or_default().push((*partition, fetched.high_watermark));
+            groups.entry(core).or_default().push(((place, *partition), fetched.high_watermark));
         }
+        let max_bytes = request.max_bytes;
         let mut waits = FuturesUnordered::new();
         // Dropped with this future, which ends the waits on the other cores.
         let mut cancels = Vec::new();
         for (core, group) in groups {
             if core == self.core {
-                waits.push(Either::Left(self.wait_here(group)));
+                waits.push(Either::Left(self.read_when_appended(group, max_bytes)));
             } else {
                 let (cancel, cancelled) = oneshot::channel::<()>();
                 cancels.push(cancel);
                 let call = self.cores.call(core, move |owner: Rc<Broker>| async move {
-                    let wait = std::pin::pin!(owner.wait_here(group));
-                    future::select(wait, cancelled).await;
+                    let read = std::pin::pin!(owner.read_when_appended(group, max_bytes));
+                    match future::select(read, cancelled).await {
+                        Either::Left((read, _)) => read,
+                        Either::Right(_) => Vec::new(),
+                    }
                 });
-                waits.push(Either::Right(call.map(drop)));
+                waits.push(Either::Right(call.map(Result::unwrap_or_default)));
             }
         }
         // A timeout is as good an end as any.
-        let _ = runtime::timeout(at_most, waits.next()).await;
+        runtime::timeout(at_most, waits.next()).await.ok().flatten().unwrap_or_default()
     }
 
-    async fn wait_here(&self, group: Vec<(FetchPartition, Offset)>) {
+    async fn read_when_appended(
+        &self,
+        group: Vec<(Placed, Offset)>,
+        max_bytes: usize,
+    ) -> Vec<PlacedOutcome> {
+        let (placed, ends): (Vec<Placed>, Vec<Offset>) = group.into_iter().unzip();
+        self.wait_here(placed.iter().map(|(_, partition)| *partition).zip(ends)).await;
+        self.read_here(placed, max_bytes).await
+    }
+
+    async fn wait_here(&self, group: impl Iterator<Item = (FetchPartition, Offset)>) {
         let mut appends = FuturesUnordered::new();
         for (wanted, beyond) in group {
             // A partition that is gone has something to tell, too: do not wait.

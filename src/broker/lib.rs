@@ -46,13 +46,13 @@ pub use core_counts::{CoreCounts, TopicCounts};
 pub use data_directory::DataDirectory;
 pub use error::BrokerError;
 pub use group_admin::{DescribedGroup, DescribedMember, GroupKind, ListedGroup};
-pub use group_offsets::{CommitOffsets, CommittedOffset, FetchOffsets, FetchedOffset, OffsetToCommit};
+pub use group_offsets::{
+    CommitOffsets, CommittedOffset, FetchOffsets, FetchedOffset, OffsetToCommit,
+};
 pub use handle::BrokerHandle;
 pub use operations::*;
 pub use settings::{BrokerSettings, StorageSettings};
 pub use start::{RecoverySummary, RunningBroker, StartError};
 pub use transaction_ends::marker;
 pub use transactional_append::InTransaction;
-pub use transactions::{
-    Joining, ListedTransaction, NewTransactionalProducer, TransactionFilter,
-};
+pub use transactions::{Joining, ListedTransaction, NewTransactionalProducer, TransactionFilter};

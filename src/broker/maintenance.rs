@@ -47,9 +47,15 @@ pub(crate) fn start(broker: &Rc<Broker>) {
     runtime::spawn_background("compaction", async move { compaction.keep_compacted().await });
     broker.finish_decided();
     let timeouts = Rc::clone(broker);
-    runtime::spawn_background("transaction timeouts", async move { timeouts.keep_timeouts().await });
+    runtime::spawn_background(
+        "transaction timeouts",
+        async move { timeouts.keep_timeouts().await },
+    );
     let ids = Rc::clone(broker);
-    runtime::spawn_background("transactional ids", async move { ids.keep_transactional_ids().await });
+    runtime::spawn_background(
+        "transactional ids",
+        async move { ids.keep_transactional_ids().await },
+    );
     let sessions = Rc::clone(broker);
     runtime::spawn("consumer sessions", async move { sessions.keep_consumer_sessions().await });
     let offsets = Rc::clone(broker);

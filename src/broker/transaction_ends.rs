@@ -189,10 +189,7 @@ impl Broker {
     }
 
     /// All are proposed before the first is waited for: one write of the journal takes many.
-    async fn write_markers_here(
-        &self,
-        markers: Vec<(TopicPartition, Marker)>,
-    ) -> Vec<Outcome<()>> {
+    async fn write_markers_here(&self, markers: Vec<(TopicPartition, Marker)>) -> Vec<Outcome<()>> {
         let (group, receiver) = AppendGroup::new(markers.len());
         let now = runtime::wall_clock();
         for (place, (topic, marker)) in markers.into_iter().enumerate() {

@@ -4,8 +4,8 @@
 use broker::BrokerError;
 use kafka_protocol::{ResponseError, protocol::StrBytes};
 use model::Offset;
-use state::transactions::TransactionError;
 use state::groups::{GroupError, consumer::ConsumerGroupError};
+use state::transactions::TransactionError;
 
 /// An error as a reply carries it.
 #[derive(Debug, Clone, PartialEq, Eq)]

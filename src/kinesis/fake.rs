@@ -232,6 +232,7 @@ impl Log for FakeLog {
             high_watermark: log_end,
             last_stable: log_end,
             log_start,
+            aborted: Vec::new(),
         })
     }
 

@@ -176,7 +176,9 @@ mod tests {
 
     #[test]
     fn cut_or_unknown_commands_are_refused() {
-        for bytes in [&b""[..], &[APPEND], &[LOG_START, 1, 2], &[CATALOG, 0], &[GROUPS], &[99, 0, 0]] {
+        for bytes in
+            [&b""[..], &[APPEND], &[LOG_START, 1, 2], &[CATALOG, 0], &[GROUPS], &[99, 0, 0]]
+        {
             assert!(Command::decode(Bytes::copy_from_slice(bytes)).is_err(), "{bytes:?}");
         }
     }

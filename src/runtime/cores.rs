@@ -43,9 +43,7 @@ pub enum StartError {
         reason: String,
     },
     /// A thread for blocking file operations could not be made.
-    #[error(
-        "a thread beside the cores could not be started: {0} (raise the limit on processes)"
-    )]
+    #[error("a thread beside the cores could not be started: {0} (raise the limit on processes)")]
     BlockingThread(#[source] io::Error),
 }
 

@@ -135,6 +135,7 @@ async fn fetch(state: Rc<State>, count: u64) -> std::time::Duration {
             high_watermark: end,
             last_stable_offset: end,
             log_start_offset: 0,
+            aborted: Vec::new(),
             batches: read.batches,
         };
         let topic = TopicRef::Name("measurements".into());

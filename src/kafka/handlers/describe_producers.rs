@@ -59,9 +59,7 @@ async fn serve(mut request: Request) -> Reply {
 fn show(index: i32, answer: Result<Vec<ProducerView>, Refusal>) -> PartitionResponse {
     let shown = PartitionResponse::default().with_partition_index(index);
     match answer {
-        Err(refusal) => {
-            shown.with_error_code(refusal.code).with_error_message(refusal.text())
-        }
+        Err(refusal) => shown.with_error_code(refusal.code).with_error_message(refusal.text()),
         Ok(producers) => {
             let states = producers.iter().map(|producer| {
                 ProducerState::default()

@@ -57,11 +57,7 @@ async fn serve(mut request: Request) -> Reply {
     reply_to.send(&DescribeTransactionsResponse::default().with_transaction_states(states))
 }
 
-fn show(
-    shown: TransactionState,
-    catalog: &Catalog,
-    transaction: &Transaction,
-) -> TransactionState {
+fn show(shown: TransactionState, catalog: &Catalog, transaction: &Transaction) -> TransactionState {
     let mut by_topic: BTreeMap<&str, Vec<i32>> = BTreeMap::new();
     for partition in &transaction.partitions {
         // A topic that was deleted since has no name any more.

@@ -66,9 +66,8 @@ impl Groups {
             GroupsCommand::ChangeConsumer { change, hand_overs } => {
                 self.leases.hand_over(&change.group_id, hand_overs);
                 let record = self.records.entry(change.group_id.clone());
-                let group = record.or_insert_with_key(|id| {
-                    GroupRecord::Consumer(ConsumerGroup::new(id))
-                });
+                let group =
+                    record.or_insert_with_key(|id| GroupRecord::Consumer(ConsumerGroup::new(id)));
                 if let GroupRecord::Classic(_) = group {
                     *group = GroupRecord::Consumer(ConsumerGroup::new(&change.group_id));
                 }
@@ -101,9 +100,7 @@ impl Groups {
 
     /// Whether there is such a group: it has a record, or offsets.
     pub fn knows(&self, group: &str) -> bool {
-        self.records.contains_key(group)
-            || self.leases.knows(group)
-            || self.staged.knows(group)
+        self.records.contains_key(group) || self.leases.knows(group) || self.staged.knows(group)
     }
 
     /// The names of all groups, in order.

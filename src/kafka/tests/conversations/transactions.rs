@@ -98,9 +98,8 @@ fn records(producer: &Producer, partition: usize, count: i32, transactional: boo
 fn produce_request(id: &str, partition: i32, batch: impl Into<Bytes>) -> ProduceRequest {
     let data =
         PartitionProduceData::default().with_index(partition).with_records(Some(batch.into()));
-    let topic = TopicProduceData::default()
-        .with_name(topic_name("t"))
-        .with_partition_data(vec![data]);
+    let topic =
+        TopicProduceData::default().with_name(topic_name("t")).with_partition_data(vec![data]);
     ProduceRequest::default()
         .with_transactional_id(Some(transactional_id(id)))
         .with_acks(-1)
@@ -503,7 +502,8 @@ fn transactions_and_their_producers_can_be_looked_at() {
         assert_eq!(states[0].topics[0].partitions, [0]);
         assert_eq!((states[0].producer_id.0, states[0].transaction_timeout_ms), (open.id, 60_000));
 
-        let listed = client.ask(1, ListTransactionsRequest::default().with_duration_filter(-1)).await;
+        let listed =
+            client.ask(1, ListTransactionsRequest::default().with_duration_filter(-1)).await;
         let ids: Vec<_> =
             listed.transaction_states.iter().map(|it| it.transactional_id.as_str()).collect();
         assert_eq!(ids, ["idle", "open"]);
@@ -514,9 +514,8 @@ fn transactions_and_their_producers_can_be_looked_at() {
         assert_eq!(listed.unknown_state_filters, [text("Sleeping")]);
         assert_eq!(listed.transaction_states.len(), 1);
 
-        let topic = TopicRequest::default()
-            .with_name(topic_name("t"))
-            .with_partition_indexes(vec![0, 9]);
+        let topic =
+            TopicRequest::default().with_name(topic_name("t")).with_partition_indexes(vec![0, 9]);
         let request = DescribeProducersRequest::default().with_topics(vec![topic]);
         let described = client.ask(0, request).await;
         let partitions = &described.topics[0].partitions;

@@ -63,9 +63,7 @@ fn number(variable: &str) -> Option<u64> {
 }
 
 fn run(seed: u64) -> Summary {
-    Simulation::new(seed)
-        .virtual_time_max(Duration::from_secs(24 * 3600))
-        .run(scenario(seed))
+    Simulation::new(seed).virtual_time_max(Duration::from_secs(24 * 3600)).run(scenario(seed))
 }
 
 #[test]

@@ -318,12 +318,7 @@ impl Producer {
         }
     }
 
-    async fn end(
-        &self,
-        client: &mut Client,
-        identity: &mut Identity,
-        commit: bool,
-    ) -> Done<()> {
+    async fn end(&self, client: &mut Client, identity: &mut Identity, commit: bool) -> Done<()> {
         let mut request = EndTxnRequest::default();
         request.transactional_id = self.transactional_id();
         request.producer_id = WireProducerId(identity.id);

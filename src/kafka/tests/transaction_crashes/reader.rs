@@ -33,7 +33,9 @@ pub async fn check(journal: &Journal) {
         let is_whole = found == attempt.partitions;
         match attempt.outcome {
             Outcome::Committed => assert!(is_whole, "committed, found in {found:?}: {attempt:?}"),
-            Outcome::Aborted => assert!(found.is_empty(), "aborted, found in {found:?}: {attempt:?}"),
+            Outcome::Aborted => {
+                assert!(found.is_empty(), "aborted, found in {found:?}: {attempt:?}")
+            }
             Outcome::Unknown => {
                 assert!(is_whole || found.is_empty(), "torn, found in {found:?}: {attempt:?}");
             }

@@ -109,7 +109,7 @@ impl World {
             member_id: id,
             new_member_id: format!("{who}-{}", self.incarnations),
             instance_id: (who >= 2).then(|| format!("instance-{who}")),
-            id_first: who % 2 == 0,
+            id_first: who.is_multiple_of(2),
             may_skip_assignment: who % 2 == 1,
             rebalance_timeout_ms: 20_000,
             ..new("unused")
