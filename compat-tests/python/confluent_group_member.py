@@ -37,7 +37,9 @@ def main(bootstrap, group, topic, *pairs):
 
     def revoked(consumer, partitions):
         consumer.incremental_unassign(partitions) if incremental else consumer.unassign()
-        show()
+        # A consumer that is being closed no longer tells what it is assigned.
+        if not stopping.is_set():
+            show()
 
     def lost(consumer, partitions):
         print("lost", flush=True)
