@@ -159,6 +159,7 @@ impl Broker {
             } else {
                 let (cancel, cancelled) = oneshot::channel::<()>();
                 cancels.push(cancel);
+                let places: Vec<usize> = group.iter().map(|((place, _), _)| *place).collect();
                 let call = self.cores.call(core, move |owner: Rc<Broker>| async move {
                     let read = std::pin::pin!(owner.read_when_appended(group, max_bytes));
                     match future::select(read, cancelled).await {
@@ -166,7 +167,11 @@ impl Broker {
                         Either::Right(_) => Vec::new(),
                     }
                 });
-                waits.push(Either::Right(call.map(Result::unwrap_or_default)));
+                // A core that has stopped is told as by the first read, not waited for again.
+                let stopped = move |_| {
+                    places.into_iter().map(|place| (place, Err(BrokerError::Stopping))).collect()
+                };
+                waits.push(Either::Right(call.map(|read| read.unwrap_or_else(stopped))));
             }
         }
         // A timeout is as good an end as any.
