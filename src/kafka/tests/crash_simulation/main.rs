@@ -3,7 +3,8 @@
 //!
 //! `SEED=n cargo test -p kafka --features simulation --test crash_simulation` replays one seed with
 //! the log; `SEEDS=20000` tries so many, `FIRST_SEED=n` begins elsewhere. Start reading at
-//! [`scenario`], then [`plain_model`] (what may never happen).
+//! [`scenario`], then [`plain_model`] (what may never happen), then [`coordination`] with
+//! [`group_model`] and [`transaction_journal`] (what may never happen in groups and transactions).
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -16,9 +17,20 @@
 
 mod checker;
 mod client;
+#[path = "../transaction_crashes/committed_reader.rs"]
+mod committed_reader;
+mod coordination;
+mod group_member;
+mod group_model;
+mod group_worker;
+mod newer_member;
 mod plain_model;
 mod producer;
 mod scenario;
+#[path = "../transaction_crashes/transaction_journal.rs"]
+mod transaction_journal;
+#[path = "../transaction_crashes/transactional_producer.rs"]
+mod transactional_producer;
 mod workload;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -76,6 +88,9 @@ fn nothing_acknowledged_is_lost_doubled_or_moved() {
     let failed = failures.len();
     assert!(failed == 0, "{failed} of {count} seeds fail:\n{}", failures.join("\n\n"));
     assert!(total.acknowledged > 0 && total.audits > 0, "the workload must do something");
+    let coordinated = [total.transactions, total.assignments, total.commits];
+    let has_all = coordinated.iter().all(|count| *count > 0);
+    assert!(has_all || count < 10, "groups and transactions as well");
 }
 
 #[test]

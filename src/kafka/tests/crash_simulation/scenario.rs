@@ -13,6 +13,7 @@ use runtime::sync::oneshot;
 
 use crate::checker::audit;
 use crate::client::address;
+use crate::coordination::{self, Coordination};
 use crate::plain_model::Model;
 use crate::producer::{Producer, ProducerPlan};
 use crate::workload::{TopicPlan, bad_luck, come_and_go, consume, create_topic, delete_records};
@@ -34,6 +35,12 @@ pub struct Summary {
     pub power_cuts: u64,
     pub aborts: u64,
     pub audits: u64,
+    /// Transactions that were committed.
+    pub transactions: u64,
+    /// How often a member of a group was told what it owns.
+    pub assignments: u64,
+    /// Offsets that members have committed.
+    pub commits: u64,
 }
 
 impl Summary {
@@ -44,6 +51,9 @@ impl Summary {
         self.power_cuts += other.power_cuts;
         self.aborts += other.aborts;
         self.audits += other.audits;
+        self.transactions += other.transactions;
+        self.assignments += other.assignments;
+        self.commits += other.commits;
     }
 }
 
@@ -51,9 +61,9 @@ impl Summary {
 const RECOVERY_MAX: Duration = Duration::from_secs(180);
 
 /// The workload's tasks, by name.
-type Work = Vec<(&'static str, runtime::Task<()>)>;
+pub type Work = Vec<(&'static str, runtime::Task<()>)>;
 
-fn named(
+pub fn named(
     name: &'static str,
     task: impl Future<Output = ()> + 'static,
 ) -> (&'static str, runtime::Task<()>) {
@@ -94,7 +104,13 @@ pub async fn scenario(seed: u64, options: Options) -> Summary {
         let made = create_topic(&run.model, &plan, &no_stop).await;
         topics.push(made.expect("nobody stops this"));
     }
-    let work = run.start_workload(&topics, &stop);
+    let mut work = run.start_workload(&topics, &stop);
+    // In few runs: they take several times as long. The plan of the rest is the same.
+    let plan = Random::new(seed ^ 0x636f_6f72_6469);
+    let coordination = plan.chance(1, 8).then(Coordination::default);
+    if let Some(coordination) = &coordination {
+        work.extend(coordination.start(&plan, &stop).await);
+    }
     let bad_luck = bad_luck(run.random.split(), Rc::clone(&run.truce), Rc::clone(&stop));
     let bad_luck = runtime::spawn_joinable("bad luck", bad_luck);
 
@@ -118,6 +134,10 @@ pub async fn scenario(seed: u64, options: Options) -> Summary {
     run.crash();
     run.restart().await;
     run.summary.acknowledged = run.model.borrow().acknowledged;
+    if let Some(coordination) = coordination {
+        coordination.sum_up(&mut run.summary);
+        coordination.check().await;
+    }
     run.summary
 }
 
@@ -130,7 +150,11 @@ fn settings(random: &Random) -> BrokerSettings {
         memory_bytes: random.choose([32, 64, 256]) << 20,
         advertised_host: "127.0.0.1".to_owned(),
         advertised_port: address().port(),
-        configs: configs.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+        configs: configs
+            .into_iter()
+            .chain(coordination::CONFIGS)
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .collect(),
         storage: StorageSettings {
             journal_file_bytes: random.choose([256 << 10, 1 << 20, 4 << 20]),
             checkpoint_bytes: random.choose([32 << 10, 256 << 10, 1 << 20]),

@@ -37,12 +37,19 @@ pub struct TopicPlan {
     pub configs: Vec<(&'static str, String)>,
 }
 
-/// Makes a topic, trying until it is there. `None` when it was stopped before.
+/// Makes a topic that the model is to know. `None` when it was stopped before it was there.
 pub async fn create_topic(
     model: &Rc<RefCell<Model>>,
     plan: &TopicPlan,
     stop: &Cell<bool>,
 ) -> Option<usize> {
+    let id = make_topic(plan, stop).await?;
+    let mut model = model.borrow_mut();
+    Some(model.add_topic(&plan.name, id, plan.partitions, plan.expires))
+}
+
+/// Makes a topic, trying until it is there.
+pub async fn make_topic(plan: &TopicPlan, stop: &Cell<bool>) -> Option<Uuid> {
     let mut topic = CreatableTopic::default();
     topic.name = topic_name(&plan.name);
     topic.num_partitions = plan.partitions as i32;
@@ -69,9 +76,8 @@ pub async fn create_topic(
                 panic!("CreateTopics of {} answers {code}: {:?}", plan.name, answer.error_message)
             }
         };
-        if let Some(id) = id {
-            let mut model = model.borrow_mut();
-            return Some(model.add_topic(&plan.name, id, plan.partitions, plan.expires));
+        if id.is_some() {
+            return id;
         }
         runtime::sleep(Duration::from_millis(50)).await;
     }

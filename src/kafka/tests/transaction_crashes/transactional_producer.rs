@@ -20,60 +20,26 @@ use kafka_protocol::protocol::StrBytes;
 use model::{BatchSequence, Compression, ProducerEpoch, ProducerId};
 use runtime::simulation::Random;
 
-use crate::{PARTITIONS, TOPIC, client::Client};
+use crate::{
+    client::Client,
+    transaction_journal::{Attempt, Journal, Outcome},
+};
+
+/// The topic that transactions write to.
+pub const TOPIC: &str = "transactions";
+pub const PARTITIONS: usize = 3;
 
 /// "Try again": concurrent transactions, not enough replicas, coordinator loading or not there,
 /// storage error, request timed out, not leader.
-const RETRIABLE: [i16; 8] = [51, 19, 14, 15, 56, 7, 6, 5];
+pub const RETRIABLE: [i16; 8] = [51, 19, 14, 15, 56, 7, 6, 5];
 /// Another producer took over, or the transaction timed out.
 const FENCED: [i16; 4] = [90, 47, 48, 120];
-
-/// What is known of a transaction's end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// It was confirmed.
-    Committed,
-    /// Its abort was confirmed, or it was refused.
-    Aborted,
-    /// Nobody answered the request to commit it.
-    Unknown,
-}
-
-/// One transaction.
-#[derive(Debug, Clone)]
-pub struct Attempt {
-    pub key: String,
-    pub group: String,
-    /// The offset that it commits for the group.
-    pub offset: Option<i64>,
-    pub partitions: BTreeSet<usize>,
-    pub outcome: Outcome,
-}
-
-/// All transactions, in the order in which they began.
-#[derive(Debug, Default)]
-pub struct Journal {
-    pub attempts: Vec<Attempt>,
-}
-
-impl Journal {
-    pub fn count(&self, outcome: Outcome) -> usize {
-        self.attempts.iter().filter(|attempt| attempt.outcome == outcome).count()
-    }
-}
-
-pub struct Producer {
-    pub id: String,
-    pub number: usize,
-    pub is_v2: bool,
-    pub timeout_ms: i32,
-    pub random: Random,
-    pub journal: Rc<RefCell<Journal>>,
-    pub stop: Rc<Cell<bool>>,
-}
+/// An answer to EndTxn that takes longer may come before the markers.
+const MARKERS_MAX: Duration = Duration::from_secs(4);
 
 /// Why a transaction did not come to the end that was wanted.
-enum Trouble {
+#[derive(Debug)]
+pub enum Trouble {
     Connection,
     Code(i16),
 }
@@ -84,24 +50,46 @@ impl From<io::Error> for Trouble {
     }
 }
 
-type Done<T> = Result<T, Trouble>;
+pub type Done<T> = Result<T, Trouble>;
 
+pub fn good(code: i16) -> Done<()> {
+    if code == 0 { Ok(()) } else { Err(Trouble::Code(code)) }
+}
+
+/// Who a producer is, and how far it has counted its batches.
 #[derive(Clone, Default)]
-struct Identity {
+pub struct Identity {
     id: i64,
     epoch: i16,
     sequences: BTreeMap<usize, i32>,
+}
+
+/// An offset to be committed for partition `partition`.
+pub struct Offset {
+    pub group: String,
+    pub partition: usize,
+    pub offset: i64,
+    /// The member that commits it, and its generation.
+    pub member: Option<(String, i32)>,
 }
 
 pub fn topic_name() -> TopicName {
     TopicName(StrBytes::from_static_str(TOPIC))
 }
 
-fn good(code: i16) -> Done<()> {
-    if code == 0 { Ok(()) } else { Err(Trouble::Code(code)) }
+pub struct Producer {
+    /// The transactional id.
+    pub id: String,
+    pub number: usize,
+    pub is_v2: bool,
+    pub timeout_ms: i32,
+    pub random: Random,
+    pub journal: Rc<RefCell<Journal>>,
+    pub stop: Rc<Cell<bool>>,
 }
 
 impl Producer {
+    /// One transaction after the other.
     pub async fn run(mut self) {
         let mut round = 0_i64;
         while !self.stop.get() {
@@ -112,7 +100,7 @@ impl Producer {
             };
             while !self.stop.get() {
                 round += 1;
-                if !self.transaction(&mut client, &mut identity, round).await {
+                if self.transaction(&mut client, &mut identity, round).await.is_err() {
                     break;
                 }
                 let pause = self.random.between(0, 20_000);
@@ -122,88 +110,90 @@ impl Producer {
         }
     }
 
-    /// One transaction; false if the producer has to begin anew.
     async fn transaction(
         &mut self,
         client: &mut Client,
         identity: &mut Identity,
         round: i64,
-    ) -> bool {
-        let all = (0..PARTITIONS).filter(|_| self.random.chance(2, 3));
-        let partitions: BTreeSet<usize> = all.collect();
-        let commit = self.random.chance(2, 3);
+    ) -> Done<()> {
+        let group = format!("group-{}", self.number);
+        let offset = self.random.chance(1, 2).then_some(round);
         let attempt = Attempt {
-            key: format!("{}-{round}", self.number),
-            group: format!("group-{}", self.number),
-            offset: self.random.chance(1, 2).then_some(round),
-            partitions,
-            outcome: Outcome::Aborted,
+            group: group.clone(),
+            offset,
+            ..Attempt::new(&self.id, format!("{}-{round}", self.number), self.some_partitions())
         };
-        if attempt.partitions.is_empty() && attempt.offset.is_none() {
-            return true;
+        if attempt.partitions.is_empty() && offset.is_none() {
+            return Ok(());
         }
-        let place = self.journal.borrow().attempts.len();
-        self.journal.borrow_mut().attempts.push(attempt.clone());
-        match self.fill(client, identity, &attempt).await {
-            Ok(()) => {}
-            Err(Trouble::Connection) => return false,
-            Err(Trouble::Code(code)) => {
-                assert!(FENCED.contains(&code), "{}: an operation answers {code}", attempt.key);
-                return false;
-            }
-        }
-        let note = |outcome| self.journal.borrow_mut().attempts[place].outcome = outcome;
-        // From here on it may be committed, whether or not the answer comes.
-        if commit {
-            note(Outcome::Unknown);
-        }
-        match self.end(client, identity, commit).await {
-            Ok(()) if commit => note(Outcome::Committed),
-            Ok(()) => {}
-            Err(Trouble::Connection) => return false,
-            Err(Trouble::Code(code)) => {
-                assert!(FENCED.contains(&code), "{}: its end answers {code}", attempt.key);
-                note(Outcome::Aborted);
-                return false;
-            }
-        }
-        true
+        let offset = offset.map(|offset| Offset { group, partition: 0, offset, member: None });
+        let commit = self.random.chance(2, 3);
+        self.attempt(client, identity, attempt, offset, commit).await.map(drop)
+    }
+
+    pub fn some_partitions(&self) -> BTreeSet<usize> {
+        (0..PARTITIONS).filter(|_| self.random.chance(2, 3)).collect()
+    }
+
+    /// Writes, commits an offset, and ends the transaction. An error says that the producer has to
+    /// begin anew.
+    pub async fn attempt(
+        &mut self,
+        client: &mut Client,
+        identity: &mut Identity,
+        attempt: Attempt,
+        offset: Option<Offset>,
+        commit: bool,
+    ) -> Done<Outcome> {
+        let place = self.journal.borrow_mut().begin(attempt, self.timeout_ms);
+        let done = match self.fill(client, identity, place, offset).await {
+            Ok(()) => self.end(client, identity, place, commit).await,
+            Err(trouble) => Err(trouble),
+        };
+        self.journal.borrow_mut().let_end(place);
+        done
     }
 
     async fn fill(
         &mut self,
         client: &mut Client,
         identity: &mut Identity,
-        attempt: &Attempt,
+        place: usize,
+        offset: Option<Offset>,
     ) -> Done<()> {
-        if !self.is_v2 && !attempt.partitions.is_empty() {
-            self.add_partitions(client, identity, attempt).await?;
+        let partitions = self.journal.borrow().attempts[place].partitions.clone();
+        if !self.is_v2 && !partitions.is_empty() {
+            checked(self.add_partitions(client, identity, &partitions).await)?;
         }
-        for partition in &attempt.partitions {
+        for partition in &partitions {
             for _ in 0..self.random.between(1, 3) {
-                self.produce(client, identity, *partition, &attempt.key).await?;
+                checked(self.produce(client, identity, *partition, place).await)?;
             }
         }
-        if let Some(offset) = attempt.offset {
-            self.commit_offset(client, identity, &attempt.group, offset).await?;
+        match offset {
+            Some(offset) => self.commit_offset(client, identity, &offset).await,
+            None => Ok(()),
         }
-        Ok(())
     }
 
     async fn pause(&self) {
         runtime::sleep(Duration::from_millis(10)).await;
     }
 
-    async fn init(&self, client: &mut Client) -> Done<Identity> {
+    /// A new identity, which ends whatever the id has open.
+    pub async fn init(&self, client: &mut Client) -> Done<Identity> {
         let mut request = InitProducerIdRequest::default();
         request.transactional_id = Some(self.transactional_id());
         request.transaction_timeout_ms = self.timeout_ms;
         loop {
+            let before = self.journal.borrow_mut().claim(&self.id);
             let response = client.ask(&request, 4).await?;
+            self.journal.borrow_mut().claim_is_answered(&self.id);
             match response.error_code {
                 code if RETRIABLE.contains(&code) => self.pause().await,
                 code => {
                     good(code)?;
+                    self.journal.borrow_mut().identity_is_new(&self.id, before);
                     let (id, epoch) = (response.producer_id.0, response.producer_epoch);
                     return Ok(Identity { id, epoch, sequences: BTreeMap::new() });
                 }
@@ -219,11 +209,11 @@ impl Producer {
         &self,
         client: &mut Client,
         identity: &Identity,
-        attempt: &Attempt,
+        partitions: &BTreeSet<usize>,
     ) -> Done<()> {
         let mut topic = AddPartitionsToTxnTopic::default();
         topic.name = topic_name();
-        topic.partitions = attempt.partitions.iter().map(|index| *index as i32).collect();
+        topic.partitions = partitions.iter().map(|index| *index as i32).collect();
         let mut request = AddPartitionsToTxnRequest::default();
         request.v3_and_below_transactional_id = self.transactional_id();
         request.v3_and_below_producer_id = WireProducerId(identity.id);
@@ -244,8 +234,9 @@ impl Producer {
         client: &mut Client,
         identity: &mut Identity,
         partition: usize,
-        key: &str,
+        place: usize,
     ) -> Done<()> {
+        let key = self.journal.borrow().attempts[place].key.clone();
         let sequence = identity.sequences.entry(partition).or_insert(0);
         let producer = (ProducerId(identity.id), ProducerEpoch(identity.epoch));
         let mut builder = batch::BatchBuilder::new(Compression::None)
@@ -264,12 +255,15 @@ impl Producer {
         request.timeout_ms = 10_000;
         request.topic_data = vec![topic];
         loop {
+            self.journal.borrow_mut().write(place, partition);
             let response = client.ask(&request, if self.is_v2 { 12 } else { 9 }).await?;
-            match response.responses[0].partition_responses[0].error_code {
+            let answer = &response.responses[0].partition_responses[0];
+            match answer.error_code {
                 code if RETRIABLE.contains(&code) => self.pause().await,
                 code => {
                     good(code)?;
                     *sequence += 1;
+                    self.journal.borrow_mut().wrote(place, partition, answer.base_offset);
                     return Ok(());
                 }
             }
@@ -280,10 +274,9 @@ impl Producer {
         &self,
         client: &mut Client,
         identity: &Identity,
-        group: &str,
-        offset: i64,
+        offset: &Offset,
     ) -> Done<()> {
-        let group = GroupId(StrBytes::from_string(group.to_owned()));
+        let group = GroupId(StrBytes::from_string(offset.group.clone()));
         if !self.is_v2 {
             let mut request = AddOffsetsToTxnRequest::default();
             request.transactional_id = self.transactional_id();
@@ -293,13 +286,13 @@ impl Producer {
             loop {
                 match client.ask(&request, 3).await?.error_code {
                     code if RETRIABLE.contains(&code) => self.pause().await,
-                    code => break good(code)?,
+                    code => break checked(good(code))?,
                 }
             }
         }
         let mut partition = TxnOffsetCommitRequestPartition::default();
-        partition.partition_index = 0;
-        partition.committed_offset = offset;
+        partition.partition_index = offset.partition as i32;
+        partition.committed_offset = offset.offset;
         let mut topic = TxnOffsetCommitRequestTopic::default();
         topic.name = topic_name();
         topic.partitions = vec![partition];
@@ -309,16 +302,54 @@ impl Producer {
         request.producer_id = WireProducerId(identity.id);
         request.producer_epoch = identity.epoch;
         request.topics = vec![topic];
+        if let Some((member, generation)) = &offset.member {
+            request.member_id = StrBytes::from_string(member.clone());
+            request.generation_id = *generation;
+        }
         loop {
             let response = client.ask(&request, if self.is_v2 { 5 } else { 3 }).await?;
             match response.topics[0].partitions[0].error_code {
                 code if RETRIABLE.contains(&code) => self.pause().await,
-                code => return good(code),
+                // What a group refuses is for its member to understand.
+                code if offset.member.is_some() => return good(code),
+                code => return checked(good(code)),
             }
         }
     }
 
-    async fn end(&self, client: &mut Client, identity: &mut Identity, commit: bool) -> Done<()> {
+    async fn end(
+        &self,
+        client: &mut Client,
+        identity: &mut Identity,
+        place: usize,
+        commit: bool,
+    ) -> Done<Outcome> {
+        let note = |outcome| self.journal.borrow_mut().attempts[place].outcome = outcome;
+        self.journal.borrow_mut().let_end(place);
+        // From here on it may be committed, whether or not the answer comes.
+        if commit {
+            note(Outcome::Unknown);
+        }
+        let began = runtime::now();
+        let ended = self.ask_to_end(client, identity, commit).await;
+        if matches!(ended, Err(Trouble::Code(_))) {
+            note(Outcome::Aborted);
+        }
+        checked(ended)?;
+        if began.elapsed() < MARKERS_MAX {
+            self.journal.borrow_mut().is_over(place);
+        }
+        let outcome = if commit { Outcome::Committed } else { Outcome::Aborted };
+        note(outcome);
+        Ok(outcome)
+    }
+
+    async fn ask_to_end(
+        &self,
+        client: &mut Client,
+        identity: &mut Identity,
+        commit: bool,
+    ) -> Done<()> {
         let mut request = EndTxnRequest::default();
         request.transactional_id = self.transactional_id();
         request.producer_id = WireProducerId(identity.id);
@@ -339,4 +370,12 @@ impl Producer {
             }
         }
     }
+}
+
+/// A producer is refused nothing unless it was fenced.
+fn checked(done: Done<()>) -> Done<()> {
+    if let Err(Trouble::Code(code)) = done {
+        assert!(FENCED.contains(&code), "a transactional producer is answered {code}");
+    }
+    done
 }
