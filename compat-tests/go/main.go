@@ -19,6 +19,13 @@ import (
 const timeout = 30 * time.Second
 
 func main() {
+	if os.Args[1] == "member" {
+		if err := member(os.Args[2], os.Args[3], os.Args[4], os.Args[5:]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	if err := run(ctx, os.Args[1], os.Args[2], os.Args[3], os.Args[4:]); err != nil {
@@ -39,6 +46,9 @@ func run(ctx context.Context, command, bootstrap, topic string, rest []string) e
 		return consume(ctx, bootstrap, topic, number(rest[0]), number(rest[1]), number(rest[2]))
 	case "offset":
 		return offset(ctx, bootstrap, topic, number(rest[0]), number(rest[1]))
+	case "lag":
+		// Here the third word is a group.
+		return lag(ctx, bootstrap, topic, rest[0])
 	}
 	return fmt.Errorf("no such command: %s", command)
 }

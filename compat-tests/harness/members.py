@@ -6,7 +6,7 @@ import threading
 import time
 from dataclasses import dataclass
 
-from harness.clients import java, python
+from harness.clients import CACHE, FRANZ, java, python
 
 PATIENCE_SECONDS = 90
 
@@ -100,11 +100,13 @@ def _java(version):
 
 
 _CONFLUENT = python("harness", "confluent_group_member.py")
+_FRANZ = (*FRANZ.command, "member")
 
 # Every client that can be a member, by protocol.
 CONSUMER_PROTOCOL = [
     MemberProgram("java-4", _java("new"), ("group.protocol=consumer",)),
     MemberProgram("confluent-kafka", _CONFLUENT, ("group.protocol=consumer",)),
+    MemberProgram("franz-go", _FRANZ, ("group.protocol=consumer",)),
 ]
 CLASSIC_PROTOCOL = [
     MemberProgram("java-4", _java("new"), ("group.protocol=classic",)),
@@ -117,4 +119,7 @@ CLASSIC_PROTOCOL = [
     ),
     MemberProgram("kafka-python", python("kafka-python", "kafka_python_group_member.py")),
     MemberProgram("kafka-python-2.0.2", python("kafka-python-2.0.2", "kafka_python_group_member.py")),
+    MemberProgram("franz-go", _FRANZ),
+    MemberProgram("franz-go-range", _FRANZ, ("partition.assignment.strategy=range",)),
+    MemberProgram("kafkajs", ("node", str(CACHE / "node/group_member.js"))),
 ]

@@ -1,5 +1,5 @@
 // kafkajs behind the commands of compat-tests/README.md. It has no way to read without a consumer
-// group, so `consume` is missing until the broker has groups.
+// group, so `consume` is missing; group_member.js reads in one.
 'use strict';
 
 const { Kafka, CompressionTypes, CompressionCodecs, logLevel } = require('kafkajs');
@@ -86,7 +86,19 @@ async function offset(kafka, topic, partition, timestamp) {
   console.log(offsets.find((one) => one.partition === Number(partition)).offset);
 }
 
-const COMMANDS = { create, delete: remove, produce, offset };
+/** How far a group is behind in each partition that it has committed, as kafkajs' users work it out. */
+async function lag(kafka, group, topic) {
+  const [ends, [committed]] = await withAdmin(kafka, (admin) =>
+    Promise.all([admin.fetchTopicOffsets(topic), admin.fetchOffsets({ groupId: group, topics: [topic] })]),
+  );
+  for (const { partition, offset } of committed.partitions) {
+    if (offset === '-1') continue;
+    const end = ends.find((one) => one.partition === partition).offset;
+    console.log(`${partition}\t${BigInt(end) - BigInt(offset)}`);
+  }
+}
+
+const COMMANDS = { create, delete: remove, produce, offset, lag };
 
 const [command, bootstrap, ...rest] = process.argv.slice(2);
 const kafka = new Kafka({ brokers: [bootstrap], logLevel: logLevel.ERROR, retry: { retries: 3 } });
