@@ -5,6 +5,7 @@ log directories, transactions. What a tool asks and the broker does not serve is
 import json
 import os
 import re
+import time
 import uuid
 
 import pytest
@@ -207,7 +208,10 @@ def test_kafka_transactions_lists_and_describes(tools, broker, topic):
     assert topic not in hanging.out, hanging
 
     writer.commit_transaction(WAIT)
-    assert state()["TransactionState"] == "CompleteCommit"
+    # Apache Kafka tells that it is committed before it has written the markers.
+    deadline = time.monotonic() + WAIT
+    while (told := state())["TransactionState"] != "CompleteCommit":
+        assert told["TransactionState"] == "PrepareCommit" and time.monotonic() < deadline, told
     [idle] = tools.good("kafka-transactions", "describe-producers", *where).rows("ProducerId")
     assert idle["CurrentTransactionStartOffset"] == "None"
     unknown = tools.run("kafka-transactions", "describe", "--transactional-id", f"no-{name}")
