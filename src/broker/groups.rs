@@ -50,6 +50,13 @@ impl GroupSlots {
         of_lane.map(|slot| slot.id.clone()).collect()
     }
 
+    /// The broker stops: who waits for others to join, or for an assignment, is told so.
+    pub(crate) fn release_waiting(&self) {
+        for slot in self.slots.borrow().values() {
+            slot.waiting.borrow_mut().clear();
+        }
+    }
+
     /// Lets go of a group that was deleted, unless a member came meanwhile.
     pub(crate) fn forget_idle(&self, group: &str) {
         let is_idle = |slot: &Rc<GroupSlot>| slot.machine.borrow().is_idle();
@@ -94,6 +101,7 @@ impl Broker {
         let lane = LaneId::of_name(group, lanes);
         let call = self.cores.call(lane.home(self.cores.count()), move |owner: Rc<Broker>| {
             let here = owner.lanes.borrow().get(&lane).cloned();
+            let here = here.filter(|_| !owner.stopping.get());
             async move { ask(owner, here.ok_or(BrokerError::Stopping)?).await }
         });
         call.await?

@@ -386,6 +386,7 @@ impl Broker {
     /// The last checkpoint, and the end of the journal.
     async fn close(self: Rc<Self>) -> Result<(), LaneError> {
         self.stopping.set(true);
+        self.group_slots.release_waiting();
         let mut result = self.checkpoint().await;
         if result.is_err() {
             // A damaged segment is set aside by the attempt that meets it.

@@ -24,13 +24,14 @@ impl Broker {
     ) -> Outcome<Vec<Outcome<()>>> {
         let group = request.group.clone();
         self.at_group(&group, move |owner, lane| async move {
-            owner.check_staging(&lane, &request)?;
             owner.verifying.begin_group(producer.id);
             let answer = owner.is_group_in(&transaction, producer, &request.group).await;
             let ended = owner.verifying.leave_group(producer.id);
             if !answer? || ended {
                 return Err(TransactionError::NotInTransaction.into());
             }
+            // Not before: the group may have gone on while the coordinator was asked.
+            owner.check_staging(&lane, &request)?;
             owner.stage(&lane, request, producer).await
         })
         .await
