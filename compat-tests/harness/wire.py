@@ -1,4 +1,4 @@
-"""Kafka's protocol by hand, for what no client library sends. Header version 1, no flexible versions."""
+"""Kafka's protocol by hand, for what no client library sends."""
 
 import socket
 import struct
@@ -43,20 +43,23 @@ class Connection:
             data += part
         return bytes(data)
 
-    def send(self, api, version, body):
+    def send(self, api, version, body, flexible=False):
         self.correlation_id += 1
-        self.send_bytes(frame(api, version, self.correlation_id, body))
+        self.send_bytes(frame(api, version, self.correlation_id, body, flexible))
 
-    def receive(self):
+    def receive(self, flexible=False):
         """A reply's body."""
         [size] = struct.unpack(">i", self.receive_bytes(4))
         reply = self.receive_bytes(size)
         assert struct.unpack(">i", reply[:4]) == (self.correlation_id,)
-        return reply[4:]
+        if not flexible:
+            return reply[4:]
+        assert reply[4] == 0, "no tagged field is expected in a header"
+        return reply[5:]
 
-    def ask(self, api, version, body):
-        self.send(api, version, body)
-        return self.receive()
+    def ask(self, api, version, body, flexible=False):
+        self.send(api, version, body, flexible)
+        return self.receive(flexible)
 
     def is_closed_by_broker(self):
         """Waits for its next word, which must be none."""
@@ -98,8 +101,10 @@ def string(text):
     return struct.pack(">h", len(text.encode())) + text.encode()
 
 
-def frame(api, version, correlation_id, body):
-    content = struct.pack(">hhi", api, version, correlation_id) + string("by-hand") + body
+def frame(api, version, correlation_id, body, flexible=False):
+    """`flexible`: the version has compact fields, and tagged ones behind the header."""
+    content = struct.pack(">hhi", api, version, correlation_id) + string("by-hand")
+    content += b"\0" * flexible + body
     return struct.pack(">i", len(content)) + content
 
 

@@ -1,38 +1,73 @@
-//! Settings of topics and of the broker: listing and changing them.
+//! Settings of topics, of the broker and of groups: listing and changing them.
 
 use std::rc::Rc;
 
-use state::configs::{ConfigEntry, Overrides};
+use state::{
+    configs::{ConfigEntry, Overrides},
+    groups::GroupsCommand,
+};
 
 use crate::{
     Broker, BrokerError, ConfigChange, ConfigResource, Outcome,
     catalog_change::CATALOG_CORE,
+    group_admin::propose,
     topics::{catalog_error, find_by_name},
 };
 
 impl Broker {
     /// Lists the settings of a resource; all of them, or those named.
-    pub fn describe_configs(
-        &self,
+    pub async fn describe_configs(
+        self: &Rc<Self>,
         resource: &ConfigResource,
         keys: Option<&[String]>,
     ) -> Outcome<Vec<ConfigEntry>> {
-        let catalog = self.catalog.borrow();
         let mut entries = match resource {
             ConfigResource::Topic(name) => {
                 crate::topics::check_name(name)?;
+                let catalog = self.catalog.borrow();
                 catalog.topic_entries(find_by_name(&catalog, name)?)
             }
             ConfigResource::Broker(name) => {
                 self.check_broker(name)?;
-                catalog.broker_entries()
+                self.catalog.borrow().broker_entries()
             }
-            ConfigResource::BrokerDefault => catalog.broker_default_entries(),
+            ConfigResource::BrokerDefault => self.catalog.borrow().broker_default_entries(),
+            ConfigResource::Group(name) => {
+                let own = self.group_overrides(name).await?;
+                self.catalog.borrow().group_entries(&own)
+            }
         };
         if let Some(keys) = keys {
             entries.retain(|entry| keys.contains(&entry.name));
         }
         Ok(entries)
+    }
+
+    async fn group_overrides(self: &Rc<Self>, group: &str) -> Outcome<Overrides> {
+        let name = group.to_owned();
+        self.at_group(group, |_, lane| async move { Ok(lane.groups().configs(&name)) }).await
+    }
+
+    /// Changes settings of a group, where it lives.
+    async fn alter_group_configs(
+        self: &Rc<Self>,
+        group: &str,
+        changes: Vec<ConfigChange>,
+        replace_all: bool,
+        validate_only: bool,
+    ) -> Outcome<()> {
+        let name = group.to_owned();
+        self.at_group(group, move |owner, lane| async move {
+            let current = lane.groups().configs(&name);
+            let planned =
+                owner.catalog.borrow().plan_group_configs(&current, &changes, replace_all);
+            let change = planned.map_err(catalog_error)?;
+            if validate_only || change.is_empty() {
+                return Ok(());
+            }
+            propose(&lane, GroupsCommand::AlterConfigs { group: name, change }).await
+        })
+        .await
     }
 
     fn check_broker(&self, name: &str) -> Outcome<i32> {
@@ -54,6 +89,9 @@ impl Broker {
         replace_all: bool,
         validate_only: bool,
     ) -> Outcome<()> {
+        if let ConfigResource::Group(name) = &resource {
+            return self.alter_group_configs(name, changes, replace_all, validate_only).await;
+        }
         self.cores
             .call(CATALOG_CORE, move |broker: Rc<Broker>| async move {
                 broker.alter_configs_here(resource, changes, replace_all, validate_only).await
@@ -81,6 +119,10 @@ impl Broker {
                 }
                 ConfigResource::BrokerDefault => {
                     catalog.plan_broker_configs(None, &changes, replace_all)
+                }
+                ConfigResource::Group(_) => {
+                    let text = "The settings of groups are no part of the catalog.";
+                    return Err(BrokerError::InvalidRequest(text.to_owned()));
                 }
             };
             planned.map_err(catalog_error)

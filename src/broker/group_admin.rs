@@ -141,13 +141,10 @@ impl Broker {
         })
     }
 
-    /// Deletes a group without members, and its offsets.
+    /// Deletes a group without members, and its offsets. The nameless one may have offsets too.
     pub async fn delete_group(self: &Rc<Self>, group: &str) -> Outcome<()> {
         let name = group.to_owned();
         self.at_group(group, |owner, lane| async move {
-            if name.is_empty() {
-                return Err(GroupError::InvalidGroupId.into());
-            }
             owner.check_deletable(&lane, &name)?;
             let command = GroupsCommand::DeleteGroup { group: name.clone() };
             propose(&lane, command).await?;
@@ -193,6 +190,9 @@ impl Broker {
         group: String,
         partitions: Vec<TopicPartition>,
     ) -> Outcome<Vec<Outcome<()>>> {
+        if group.is_empty() {
+            return Err(GroupError::InvalidGroupId.into());
+        }
         if !self.knows_group(lane, &group) {
             return Err(GroupError::GroupIdNotFound.into());
         }

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, rc::Rc};
 use lane::Lane;
 use model::{Offset, Timestamp, TopicPartition};
 use state::{
-    groups::{GroupError, GroupRecord, GroupsCommand, classic::Identity},
+    groups::{GroupError, GroupRecord, GroupsCommand, classic::Identity, consumer::CommitRights},
     leases::{self, CommitDetails, Committed, OffsetCommit},
 };
 
@@ -83,25 +83,28 @@ impl Broker {
     ) -> Outcome<Vec<Outcome<()>>> {
         let group = request.group.clone();
         self.at_group(&group, |owner, lane| async move {
-            owner.check_commit(&lane, &request)?;
-            owner.commit_here(&lane, request).await
+            let rights = owner.check_commit(&lane, &request)?;
+            owner.commit_here(&lane, request, &rights).await
         })
         .await
     }
 
-    fn check_commit(self: &Rc<Self>, lane: &Rc<Lane>, request: &CommitOffsets) -> Outcome<()> {
+    fn check_commit(
+        self: &Rc<Self>,
+        lane: &Rc<Lane>,
+        request: &CommitOffsets,
+    ) -> Outcome<CommitRights> {
         let CommitOffsets { group, caller, version, .. } = request;
         if let Some(GroupRecord::Consumer(group)) = lane.groups().record(group) {
             let (id, epoch) = (&caller.member_id, caller.generation);
-            group.validate_offset_commit(id, epoch, false, *version)?;
-            return Ok(());
+            return Ok(group.validate_offset_commit(id, epoch, false, *version)?);
         }
         match self.slot(lane, group) {
             Some(slot) => {
-                let mut machine = slot.machine().borrow_mut();
-                Ok(machine.check_commit(now_ms(), caller, false)?)
+                slot.machine().borrow_mut().check_commit(now_ms(), caller, false)?;
+                Ok(CommitRights::All)
             }
-            None if caller.generation < 0 => Ok(()),
+            None if caller.generation < 0 => Ok(CommitRights::All),
             None if lane.groups().knows(group) => Err(GroupError::UnknownMemberId.into()),
             None if *version >= 9 => Err(GroupError::GroupIdNotFound.into()),
             None => Err(GroupError::IllegalGeneration.into()),
@@ -112,13 +115,14 @@ impl Broker {
         self: &Rc<Self>,
         lane: &Rc<Lane>,
         request: CommitOffsets,
+        rights: &CommitRights,
     ) -> Outcome<Vec<Outcome<()>>> {
         if lane.is_full() || self.is_storage_full() {
             return Err(GroupError::Unavailable.into());
         }
         let now = runtime::wall_clock();
         let CommitOffsets { group, offsets, retention_ms, .. } = request;
-        let (outcomes, commits) = self.plan_commits(offsets, retention_ms, now);
+        let (outcomes, commits) = self.plan_commits(offsets, rights, retention_ms, now);
         let mut durable = Vec::new();
         for offsets in in_commands(commits) {
             let command = GroupsCommand::CommitOffsets { group: group.clone(), offsets };
@@ -135,6 +139,7 @@ impl Broker {
     pub(crate) fn plan_commits(
         &self,
         offsets: Vec<OffsetToCommit>,
+        rights: &CommitRights,
         retention_ms: Option<i64>,
         now: Timestamp,
     ) -> (Vec<Outcome<()>>, Vec<OffsetCommit>) {
@@ -150,6 +155,7 @@ impl Broker {
                 return Err(GroupError::OffsetMetadataTooLarge.into());
             }
             let partition = offset.partition;
+            rights.check(partition)?;
             let topic = catalog.topic_by_id(partition.topic).ok_or(BrokerError::UnknownTopicId)?;
             let spans = leases::spans(&topic.shards, partition.partition);
             if spans.is_empty() {

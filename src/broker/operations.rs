@@ -56,7 +56,7 @@ pub struct FetchRequest {
 }
 
 /// One partition of a [`FetchRequest`].
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FetchPartition {
     /// Where from.
     pub topic: TopicPartition,
@@ -195,6 +195,8 @@ pub enum ConfigResource {
     Broker(String),
     /// Every broker's default (the empty broker name).
     BrokerDefault,
+    /// A consumer group's, whether it is there or not.
+    Group(String),
 }
 
 /// What a partition takes up.

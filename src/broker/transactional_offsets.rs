@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use lane::Lane;
 use state::{
-    groups::{GroupError, GroupRecord, GroupsCommand},
+    groups::{GroupError, GroupRecord, GroupsCommand, consumer::CommitRights},
     transactions::{Identity, Protocol, TransactionError},
 };
 
@@ -31,21 +31,31 @@ impl Broker {
                 return Err(TransactionError::NotInTransaction.into());
             }
             // Not before: the group may have gone on while the coordinator was asked.
-            owner.check_staging(&lane, &request)?;
-            owner.stage(&lane, request, producer).await
+            let rights = owner.check_staging(&lane, &request)?;
+            owner.stage(&lane, request, producer, &rights).await
         })
         .await
     }
 
-    fn check_staging(self: &Rc<Self>, lane: &Rc<Lane>, request: &CommitOffsets) -> Outcome<()> {
+    fn check_staging(
+        self: &Rc<Self>,
+        lane: &Rc<Lane>,
+        request: &CommitOffsets,
+    ) -> Outcome<CommitRights> {
         let CommitOffsets { group, caller, version, .. } = request;
+        if group.is_empty() {
+            return Err(GroupError::InvalidGroupId.into());
+        }
         if let Some(GroupRecord::Consumer(group)) = lane.groups().record(group) {
             let (id, epoch) = (&caller.member_id, caller.generation);
             return Ok(group.validate_offset_commit(id, epoch, true, *version)?);
         }
         match self.slot(lane, group) {
-            Some(slot) => Ok(slot.machine().borrow_mut().check_commit(now_ms(), caller, true)?),
-            None if caller.generation < 0 => Ok(()),
+            Some(slot) => {
+                slot.machine().borrow_mut().check_commit(now_ms(), caller, true)?;
+                Ok(CommitRights::All)
+            }
+            None if caller.generation < 0 => Ok(CommitRights::All),
             None => Err(GroupError::IllegalGeneration.into()),
         }
     }
@@ -73,13 +83,14 @@ impl Broker {
         lane: &Rc<Lane>,
         request: CommitOffsets,
         producer: Identity,
+        rights: &CommitRights,
     ) -> Outcome<Vec<Outcome<()>>> {
         if lane.is_full() || self.is_storage_full() {
             return Err(GroupError::Unavailable.into());
         }
         let now = runtime::wall_clock();
         let CommitOffsets { group, offsets, .. } = request;
-        let (outcomes, commits) = self.plan_commits(offsets, None, now);
+        let (outcomes, commits) = self.plan_commits(offsets, rights, None, now);
         let mut durable = Vec::new();
         for offsets in in_commands(commits) {
             let (group, producer) = (group.clone(), producer.id);

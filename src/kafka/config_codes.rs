@@ -10,6 +10,7 @@ const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
 /// Log levels of a broker, which Kafka shows as configurations.
 pub const BROKER_LOGGER: i8 = 8;
+const GROUP: i8 = 32;
 
 /// Whose settings a request means (Kafka's `ConfigResource.Type`).
 pub fn resource(broker: &Broker, kind: i8, name: &str) -> Result<ConfigResource, Refusal> {
@@ -23,6 +24,10 @@ pub fn resource(broker: &Broker, kind: i8, name: &str) -> Result<ConfigResource,
                 broker.node_id()
             ))),
         },
+        GROUP if name.is_empty() => {
+            Err(Refusal::invalid_request("The name of a group must not be empty."))
+        }
+        GROUP => Ok(ConfigResource::Group(name.to_owned())),
         _ => Err(Refusal::invalid_request(format!(
             "Configurations of resource type {kind} are not supported by this broker."
         ))),

@@ -8,7 +8,9 @@ use model::TopicId;
 use state::groups::{
     GroupError, GroupsCommand,
     classic::{Departure, Identity, JoinRefused, JoinRequest, Joined, SyncRequest, Synced},
-    consumer::{Change, ConsumerGroup, ConsumerGroupError, MigrationPolicy, embedded::JoinError},
+    consumer::{
+        Change, ConsumerGroup, ConsumerGroupError, GroupState, MigrationPolicy, embedded::JoinError,
+    },
 };
 
 use crate::{
@@ -34,10 +36,6 @@ impl Broker {
         if !(least_ms..=most_ms).contains(&request.session_timeout_ms) {
             return refuse(GroupError::InvalidSessionTimeout, &request.member_id);
         }
-        let is_new = request.member_id.is_empty();
-        if is_new && request.id_first && request.instance_id.is_none() {
-            return refuse(GroupError::MemberIdRequired, &request.new_member_id);
-        }
         let planned = match self.plan_classic_join(lane, group_id, &request) {
             Ok(planned) => planned,
             Err(JoinError::Classic(error)) => return refuse(error, &request.member_id),
@@ -45,11 +43,20 @@ impl Broker {
                 return refuse(in_classic_words(&error), &request.member_id);
             }
         };
+        // One that could not be in is told so before it is told to come again.
+        let is_new = request.member_id.is_empty();
+        if is_new && request.id_first && request.instance_id.is_none() {
+            return refuse(GroupError::MemberIdRequired, &request.new_member_id);
+        }
+        let is_classic_then = self.takes_group_along(lane, group_id, &request);
         if let Some(change) = &planned.change {
             self.propose_consumer_change(lane, change)?;
         }
         self.consumer_groups.saw_topics(group_id, planned.topics_version);
         self.set_deadlines(group_id, &planned);
+        if is_classic_then {
+            self.downgrade(lane, group_id, None)?;
+        }
         self.consumer_groups.wait_durable(lane, group_id).await;
         Ok(Ok(Joined {
             member_id: planned.answer.member_id,
@@ -61,6 +68,23 @@ impl Broker {
             skip_assignment: false,
             members: Vec::new(),
         }))
+    }
+
+    /// Whether a static member takes the place of the last one of the newer protocol, so that the
+    /// group becomes a classic one.
+    fn takes_group_along(&self, lane: &Lane, group_id: &str, request: &JoinRequest) -> bool {
+        let Some(group) = self.consumer_groups.current(lane, group_id) else { return false };
+        let replaced = request.instance_id.as_deref().and_then(|name| group.static_member(name));
+        let Some((replaced, member)) = replaced else { return false };
+        let most = self.catalog.borrow().broker_number("group.max.size");
+        let fits = most.is_none_or(|most| {
+            usize::try_from(most).is_ok_and(|most| group.member_count() <= most)
+        });
+        let mut others = group.members().filter(|(id, _)| *id != replaced);
+        !member.is_classic()
+            && others.all(|(_, other)| other.is_classic())
+            && fits
+            && self.migration_policy().downgrade
     }
 
     /// A classic member of a group of the newer protocol asks for its assignment.
@@ -108,7 +132,7 @@ impl Broker {
             let rejoin = group
                 .must_rejoin(member_id, member)
                 .then_some((member.standing.epoch, member.subscription.rebalance_timeout_ms));
-            (self.session_timeout_of(member), rejoin)
+            (self.session_timeout_of(group_id, member), rejoin)
         };
         let mut timers = self.consumer_groups.timers.borrow_mut();
         timers.set_session(group_id, member_id, now_ms() + session_ms);
@@ -179,18 +203,24 @@ impl Broker {
             (change, is_newer && group.is_classic_without(member_id))
         };
         if is_classic_then && self.migration_policy().downgrade {
-            return self.downgrade(lane, group_id, member_id);
+            return self.downgrade(lane, group_id, Some(member_id));
         }
         self.propose_consumer_change(lane, &change)?;
         groups.timers.borrow_mut().forget(group_id, member_id);
         Ok(())
     }
 
-    fn downgrade(self: &Rc<Self>, lane: &Rc<Lane>, group_id: &str, leaver: &str) -> Outcome<()> {
-        let record = {
+    /// Makes a group classic whose members are, but for one that leaves, if any does.
+    fn downgrade(
+        self: &Rc<Self>,
+        lane: &Rc<Lane>,
+        group_id: &str,
+        leaver: Option<&str>,
+    ) -> Outcome<()> {
+        let (record, is_stable) = {
             let group = self.consumer_groups.current(lane, group_id);
             let Some(group) = group else { return Ok(()) };
-            group.downgrade(|id| self.topic_name(id))
+            (group.downgrade(|id| self.topic_name(id)), group.state() == GroupState::Stable)
         };
         let command = GroupsCommand::StoreClassic {
             group: group_id.to_owned(),
@@ -199,12 +229,18 @@ impl Broker {
         };
         let done = lane.propose_groups(runtime::wall_clock(), command);
         drop(done.map_err(|error| BrokerError::Storage(error.to_string()))?);
-        self.consumer_groups.forget(group_id);
+        self.consumer_groups.go(group_id);
         tracing::info!(group = group_id, "a group goes on with the classic protocol");
-        // The leaver is a member still, so that its departure makes the others rebalance.
         let slot = self.slot_of_record(lane, group_id, &record);
-        let departure = Departure { member_id: leaver.to_owned(), instance_id: None };
-        let (_, output) = slot.machine().borrow_mut().leave(now_ms(), &[departure]);
+        let output = match leaver {
+            // The leaver is a member still, so that its departure makes the others rebalance.
+            Some(leaver) => {
+                let departure = Departure { member_id: leaver.to_owned(), instance_id: None };
+                slot.machine().borrow_mut().leave(now_ms(), &[departure]).1
+            }
+            None if is_stable => return Ok(()),
+            None => slot.machine().borrow_mut().rebalance(now_ms()),
+        };
         self.take_in(&slot, output);
         Ok(())
     }
@@ -224,7 +260,11 @@ impl Broker {
     pub(super) fn begin_converted_sessions(&self, group: &ConsumerGroup) {
         let mut timers = self.consumer_groups.timers.borrow_mut();
         for (member_id, member) in group.members() {
-            timers.set_session(group.id(), member_id, now_ms() + self.session_timeout_of(member));
+            timers.set_session(
+                group.id(),
+                member_id,
+                now_ms() + self.session_timeout_of(group.id(), member),
+            );
         }
     }
 

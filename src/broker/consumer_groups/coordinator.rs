@@ -2,7 +2,7 @@
 
 use std::{
     cell::{Ref, RefCell},
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     rc::Rc,
 };
 
@@ -15,7 +15,8 @@ use state::{
         classic::JoinRequest,
         consumer::{
             Change, ConsumerGroup, ConsumerGroupError, Heartbeat, HeartbeatAnswer, JOIN_EPOCH,
-            LEAVE_EPOCH, MemberTimers, PatternCache, Planned, Surroundings, embedded::JoinError,
+            LEAVE_EPOCH, MemberTimers, PatternCache, Planned, Record, Surroundings,
+            embedded::JoinError,
         },
     },
     leases::{self, HandOver},
@@ -31,6 +32,8 @@ use crate::{
 pub(crate) struct Coordinator {
     /// Groups that were touched since the start, with every proposed change in them.
     groups: RefCell<BTreeMap<String, Hot>>,
+    /// Groups that go on with the classic protocol by a command that may not be applied yet.
+    gone: RefCell<BTreeSet<String>>,
     patterns: RefCell<PatternCache>,
     pub(super) timers: RefCell<MemberTimers>,
     /// A deadline was set that may come before the one that is waited for.
@@ -48,8 +51,21 @@ struct Hot {
     group: ConsumerGroup,
     /// The version of the catalog that the group's topics were last compared with.
     topics_seen: Option<u64>,
+    /// When its targets were worked out last, if that was since the start.
+    assigned_at_ms: Option<u64>,
     /// The last command about it that was proposed.
     proposed: CommandIndex,
+}
+
+impl Hot {
+    fn new(group: ConsumerGroup) -> Hot {
+        Hot { group, topics_seen: None, assigned_at_ms: None, proposed: CommandIndex(0) }
+    }
+
+    /// Whether the targets are old enough to be worked out anew.
+    fn may_assign(&self, interval_ms: u64) -> bool {
+        self.assigned_at_ms.is_none_or(|at_ms| now_ms() >= at_ms.saturating_add(interval_ms))
+    }
 }
 
 impl Coordinator {
@@ -84,6 +100,12 @@ impl Coordinator {
         hot.group.members().for_each(|(member_id, _)| timers.forget(group_id, member_id));
     }
 
+    /// The same for one whose record is to be replaced by a command that is proposed.
+    pub fn go(&self, group_id: &str) {
+        self.forget(group_id);
+        self.gone.borrow_mut().insert(group_id.to_owned());
+    }
+
     /// Resolves once all that was proposed about a group is applied.
     pub async fn wait_durable(&self, lane: &Lane, group_id: &str) {
         let proposed = self.groups.borrow().get(group_id).map(|hot| hot.proposed);
@@ -104,10 +126,15 @@ impl Coordinator {
         if groups.contains_key(group_id) {
             return;
         }
-        if let Some(GroupRecord::Consumer(group)) = lane.groups().record(group_id) {
-            let group = group.clone();
-            let hot = Hot { group, topics_seen: None, proposed: CommandIndex(0) };
-            groups.insert(group_id.to_owned(), hot);
+        let mut gone = self.gone.borrow_mut();
+        match lane.groups().record(group_id) {
+            Some(GroupRecord::Consumer(_)) if gone.contains(group_id) => {}
+            Some(GroupRecord::Consumer(group)) => {
+                groups.insert(group_id.to_owned(), Hot::new(group.clone()));
+            }
+            _ => {
+                gone.remove(group_id);
+            }
         }
     }
 }
@@ -133,6 +160,8 @@ impl Broker {
                 limits: &limits,
                 directory: &*self.catalog.borrow(),
                 topics_seen: hot.and_then(|hot| hot.topics_seen),
+                may_assign: hot
+                    .is_none_or(|hot| hot.may_assign(self.assignment_interval_ms(group_id))),
                 patterns: &mut coordinator.patterns.borrow_mut(),
             };
             let group = begun.as_ref().map(|begun| &begun.group).or(hot.map(|hot| &hot.group));
@@ -189,13 +218,14 @@ impl Broker {
         // Whoever needs it to be durable waits for the lane.
         drop(done.map_err(|error| BrokerError::Storage(error.to_string()))?);
         let mut groups = self.consumer_groups.groups.borrow_mut();
-        let hot = groups.entry(change.group_id.clone()).or_insert_with_key(|id| Hot {
-            group: ConsumerGroup::new(id),
-            topics_seen: None,
-            proposed: CommandIndex(0),
-        });
+        let hot = groups.entry(change.group_id.clone());
+        let hot = hot.or_insert_with_key(|id| Hot::new(ConsumerGroup::new(id)));
         hot.group.apply(&change.records);
+        if change.records.iter().any(|record| matches!(record, Record::Targets { .. })) {
+            hot.assigned_at_ms = Some(now_ms());
+        }
         hot.proposed = lane.proposed();
+        self.consumer_groups.gone.borrow_mut().remove(&change.group_id);
         Ok(())
     }
 
@@ -232,6 +262,7 @@ impl Broker {
             limits: &limits,
             directory: &*self.catalog.borrow(),
             topics_seen: hot.topics_seen,
+            may_assign: hot.may_assign(self.assignment_interval_ms(group_id)),
             patterns: &mut coordinator.patterns.borrow_mut(),
         };
         hot.group.join_as_classic(request, surroundings)
@@ -246,7 +277,7 @@ impl Broker {
         }
         let groups = self.consumer_groups.groups.borrow();
         let member = groups.get(group_id).and_then(|hot| hot.group.member(member_id));
-        let session_ms = member.map_or(0, |member| self.session_timeout_of(member));
+        let session_ms = member.map_or(0, |member| self.session_timeout_of(group_id, member));
         timers.set_session(group_id, member_id, now_ms + session_ms);
         match planned.revocation {
             Some((epoch, timeout_ms)) => {

@@ -14,7 +14,7 @@ use std::rc::Rc;
 
 use lane::Lane;
 use state::groups::{
-    GroupRecord,
+    GroupError, GroupRecord,
     consumer::{
         AssignorName, ConsumerGroup, ConsumerGroupError, Heartbeat, HeartbeatAnswer, JOIN_EPOCH,
         leave::{find_assignor, validate_request},
@@ -71,6 +71,9 @@ impl Broker {
         self: &Rc<Self>,
         group_id: String,
     ) -> Outcome<ConsumerGroup> {
+        if group_id.is_empty() {
+            return Err(GroupError::InvalidGroupId.into());
+        }
         let name = group_id.clone();
         self.at_group(&name, |_, lane| async move {
             match lane.groups().record(&group_id) {
@@ -98,7 +101,7 @@ impl Broker {
             false => self.judge_heartbeat(lane, group_id, heartbeat)?,
         };
         self.consumer_groups.wait_durable(lane, group_id).await;
-        let interval = if is_leave { 0 } else { self.group_heartbeat_interval_ms() };
+        let interval = if is_leave { 0 } else { self.group_heartbeat_interval_ms(group_id) };
         Ok(ConsumerGroupAnswer { answer, heartbeat_interval_ms: interval })
     }
 }

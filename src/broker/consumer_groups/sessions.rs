@@ -33,7 +33,7 @@ impl Broker {
             for (group_id, record) in groups.records() {
                 let GroupRecord::Consumer(group) = record else { continue };
                 for (member_id, member) in group.members() {
-                    let at_ms = now_ms() + self.session_timeout_of(member);
+                    let at_ms = now_ms() + self.session_timeout_of(group_id, member);
                     timers.set_session(group_id, member_id, at_ms);
                     if !member.standing.pending_revocation.is_empty() {
                         let timeout_ms = member.subscription.rebalance_timeout_ms;

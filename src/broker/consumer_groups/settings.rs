@@ -1,5 +1,7 @@
-//! The settings of these groups (`group.consumer.…`), as they are at this moment.
+//! The settings of these groups (`group.consumer.…`, and `consumer.…` of single ones), as they are at
+//! this moment.
 
+use model::LaneId;
 use state::groups::consumer::{AssignorName, Limits, Member};
 
 use crate::Broker;
@@ -16,17 +18,33 @@ impl Broker {
         }
     }
 
-    pub(super) fn group_heartbeat_interval_ms(&self) -> i32 {
-        let value = self.catalog.borrow().broker_number("group.consumer.heartbeat.interval.ms");
+    pub(super) fn group_heartbeat_interval_ms(&self, group_id: &str) -> i32 {
+        let value = self.group_number(group_id, "consumer.heartbeat.interval.ms");
         value.and_then(|value| i32::try_from(value).ok()).unwrap_or(5_000)
     }
 
-    /// How long a member may be silent: what the broker says, or, for a classic one, what it said.
-    pub(super) fn session_timeout_of(&self, member: &Member) -> u64 {
-        match &member.subscription.classic {
-            Some(classic) => u64::try_from(classic.session_timeout_ms).unwrap_or(0),
-            None => self.group_session_timeout_ms(),
-        }
+    /// How long the targets of a group stand at least before they are worked out anew.
+    pub(super) fn assignment_interval_ms(&self, group_id: &str) -> u64 {
+        let value = self.group_number(group_id, "consumer.assignment.interval.ms");
+        value.and_then(|value| u64::try_from(value).ok()).unwrap_or(0)
+    }
+
+    /// How long a member may be silent: what the group's settings say, or, for a classic one, what
+    /// it said.
+    pub(super) fn session_timeout_of(&self, group_id: &str, member: &Member) -> u64 {
+        let value = match &member.subscription.classic {
+            Some(classic) => Some(i64::from(classic.session_timeout_ms)),
+            None => self.group_number(group_id, "consumer.session.timeout.ms"),
+        };
+        value.and_then(|value| u64::try_from(value).ok()).unwrap_or(45_000)
+    }
+
+    /// A setting of a group that lives here: its own, else the broker's.
+    fn group_number(&self, group_id: &str, name: &str) -> Option<i64> {
+        let lanes = self.meta.get().map_or(1, |meta| meta.lanes);
+        let lane = self.lanes.borrow().get(&LaneId::of_name(group_id, lanes)).cloned()?;
+        let own = lane.groups().configs(group_id);
+        self.catalog.borrow().group_number(&own, name)
     }
 
     /// Within which a classic member's session timeout must lie.
@@ -38,10 +56,5 @@ impl Broker {
         };
         let least_ms = number("group.min.session.timeout.ms", 6_000);
         (least_ms, number("group.max.session.timeout.ms", 1_800_000))
-    }
-
-    fn group_session_timeout_ms(&self) -> u64 {
-        let value = self.catalog.borrow().broker_number("group.consumer.session.timeout.ms");
-        value.and_then(|value| u64::try_from(value).ok()).unwrap_or(45_000)
     }
 }

@@ -72,7 +72,6 @@ fn describe(
         Ok(group) => group,
         Err(error) => {
             let refusal = refusal(error);
-            let described = described.with_group_state(StrBytes::from_static_str("Dead"));
             return described.with_error_code(refusal.code).with_error_message(refusal.text());
         }
     };

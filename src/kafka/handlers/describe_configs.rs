@@ -1,5 +1,7 @@
 //! DescribeConfigs: all settings with values, sources, synonyms and documentation.
 
+use std::rc::Rc;
+
 use broker::Broker;
 use kafka_protocol::{
     messages::{
@@ -31,7 +33,7 @@ pub const API: Api = Api {
     flexible_since: 4,
     body: Some(BODY),
     pipelined: false,
-    serve: |request| Box::pin(std::future::ready(answer(request))) as ReplyFuture,
+    serve: |request| Box::pin(serve(request)) as ReplyFuture,
 };
 
 const BODY: &[Field] = &[
@@ -40,7 +42,7 @@ const BODY: &[Field] = &[
     guard::INT8.since(3),
 ];
 
-fn answer(mut request: Request) -> Reply {
+async fn serve(mut request: Request) -> Reply {
     let version = request.version();
     let message: DescribeConfigsRequest = match request.decode() {
         Ok(message) => message,
@@ -51,21 +53,26 @@ fn answer(mut request: Request) -> Reply {
         synonyms: message.include_synonyms,
         documentation: message.include_documentation,
     };
-    let results = message.resources.into_iter().map(|resource| {
-        let result = match entries(&request.broker, &resource) {
+    let mut results = Vec::with_capacity(message.resources.len());
+    for resource in message.resources {
+        let result = match entries(&request.broker, &resource).await {
             Ok(entries) => DescribeConfigsResult::default()
                 .with_configs(entries.iter().map(|entry| show.entry(entry)).collect()),
             Err(refusal) => DescribeConfigsResult::default()
                 .with_error_code(refusal.code)
                 .with_error_message(refusal.text()),
         };
-        result.with_resource_type(resource.resource_type).with_resource_name(resource.resource_name)
-    });
-    request.reply_to().send(&DescribeConfigsResponse::default().with_results(results.collect()))
+        results.push(
+            result
+                .with_resource_type(resource.resource_type)
+                .with_resource_name(resource.resource_name),
+        );
+    }
+    request.reply_to().send(&DescribeConfigsResponse::default().with_results(results))
 }
 
-fn entries(
-    broker: &Broker,
+async fn entries(
+    broker: &Rc<Broker>,
     resource: &DescribeConfigsResource,
 ) -> Result<Vec<ConfigEntry>, Refusal> {
     if resource.resource_type == config_codes::BROKER_LOGGER {
@@ -78,7 +85,7 @@ fn entries(
         .as_ref()
         .filter(|keys| !keys.is_empty())
         .map(|keys| keys.iter().map(ToString::to_string).collect());
-    Ok(broker.describe_configs(&whose, keys.as_deref())?)
+    Ok(broker.describe_configs(&whose, keys.as_deref()).await?)
 }
 
 /// How much of an entry to show.

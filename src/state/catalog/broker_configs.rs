@@ -63,6 +63,28 @@ impl Catalog {
         configs::broker_default_entries(&self.broker)
     }
 
+    /// All settings of a group that has these of its own, by name.
+    pub fn group_entries(&self, overrides: &Overrides) -> Vec<ConfigEntry> {
+        configs::group_entries(overrides, &self.broker)
+    }
+
+    /// A setting of such a group that is a number.
+    pub fn group_number(&self, overrides: &Overrides, name: &str) -> Option<i64> {
+        configs::group_table::number(overrides, &self.broker, name)
+    }
+
+    /// Judges a change of a group's own settings. `replace_all` is AlterConfigs.
+    pub fn plan_group_configs(
+        &self,
+        current: &Overrides,
+        changes: &[ConfigChange],
+        replace_all: bool,
+    ) -> Result<OverrideChange, CatalogError> {
+        let base = if replace_all { Overrides::new() } else { current.clone() };
+        let next = configs::alter_group(&base, changes, &self.broker)?;
+        Ok(difference(current, next))
+    }
+
     /// Judges a change of a topic's own settings and gives the command that makes it.
     /// `replace_all` is AlterConfigs: what is not named goes back to its default.
     pub fn plan_topic_configs(

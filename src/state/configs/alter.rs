@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{
     BrokerLayers, ConfigDefinition, ConfigError, ConfigType, Overrides, broker_table,
-    definition::Dynamic, resolve_topic, topic_table, value::split_list,
+    definition::Dynamic, group_table, resolve_topic, topic_table, value::split_list,
 };
 
 /// One change of one setting (IncrementalAlterConfigs; AlterConfigs only sets).
@@ -93,6 +93,22 @@ pub fn alter_topic(
         apply(&mut next, change, topic_definition, current)?;
     }
     check_conflicts(&next, broker)?;
+    Ok(next)
+}
+
+/// A group's own settings after `changes`.
+pub fn alter_group(
+    base: &Overrides,
+    changes: &[ConfigChange],
+    broker: &BrokerLayers,
+) -> Result<Overrides, ConfigError> {
+    check_names_are_unique(changes)?;
+    let mut next = base.clone();
+    for change in changes {
+        // No setting of groups is a list, so nothing is added to what is there.
+        apply(&mut next, change, group_definition, |_| None)?;
+    }
+    group_table::check(&next, broker)?;
     Ok(next)
 }
 
@@ -206,11 +222,18 @@ fn check_group_times(broker: &BrokerLayers) -> Result<(), ConfigError> {
     at_most(session, "group.consumer.max.session.timeout.ms")?;
     at_most("group.consumer.min.heartbeat.interval.ms", heartbeat)?;
     at_most(heartbeat, "group.consumer.max.heartbeat.interval.ms")?;
+    let assignment = "group.consumer.assignment.interval.ms";
+    at_most("group.consumer.min.assignment.interval.ms", assignment)?;
+    at_most(assignment, "group.consumer.max.assignment.interval.ms")?;
     at_most(heartbeat, session)
 }
 
 fn topic_definition(name: &str) -> Result<&'static ConfigDefinition, ConfigError> {
     topic_table::find(name).ok_or_else(|| ConfigError::UnknownTopicConfig(name.to_owned()))
+}
+
+fn group_definition(name: &str) -> Result<&'static ConfigDefinition, ConfigError> {
+    group_table::find(name).ok_or_else(|| ConfigError::UnknownGroupConfig(name.to_owned()))
 }
 
 fn broker_definition(name: &str) -> Result<&'static ConfigDefinition, ConfigError> {

@@ -2,7 +2,7 @@
 
 use super::{
     BrokerLayers, ConfigDefinition, ConfigType, Overrides, broker_table, definition::Dynamic,
-    topic_table,
+    group_table, topic_table,
 };
 
 /// Where a value comes from (`DescribeConfigsResponse.ConfigSource`).
@@ -18,6 +18,8 @@ pub enum ConfigSource {
     StaticBroker,
     /// Nobody set it.
     Default,
+    /// The group's own setting.
+    DynamicGroup,
 }
 
 impl ConfigSource {
@@ -29,6 +31,7 @@ impl ConfigSource {
             ConfigSource::DynamicDefaultBroker => 3,
             ConfigSource::StaticBroker => 4,
             ConfigSource::Default => 5,
+            ConfigSource::DynamicGroup => 8,
         }
     }
 }
@@ -83,19 +86,28 @@ impl ConfigDefinition {
             synonyms,
         }
     }
+
+    /// The same for a topic or a group, from all the values that it has.
+    fn resource_entry(&self, synonyms: Vec<ConfigSynonym>) -> ConfigEntry {
+        let (value, source) = match synonyms.first() {
+            Some(found) => (self.in_own_unit(found), found.source),
+            None => (self.default.map(str::to_owned), ConfigSource::Default),
+        };
+        self.entry(value, source, synonyms)
+    }
 }
 
 /// All settings of a topic that has `overrides` of its own, by name.
 pub fn topic_entries(overrides: &Overrides, broker: &BrokerLayers) -> Vec<ConfigEntry> {
-    let entry = |definition: &'static ConfigDefinition| {
-        let synonyms = definition.topic_values(overrides, broker);
-        let (value, source) = match synonyms.first() {
-            Some(found) => (definition.in_own_unit(found), found.source),
-            None => (definition.default.map(str::to_owned), ConfigSource::Default),
-        };
-        definition.entry(value, source, synonyms)
-    };
-    topic_table::TOPIC_CONFIGS.iter().map(entry).collect()
+    let table = topic_table::TOPIC_CONFIGS.iter();
+    table.map(|it| it.resource_entry(it.topic_values(overrides, broker))).collect()
+}
+
+/// All settings of a group that has `overrides` of its own, by name.
+pub fn group_entries(overrides: &Overrides, broker: &BrokerLayers) -> Vec<ConfigEntry> {
+    let values =
+        |it: &'static ConfigDefinition| it.values_in(overrides, ConfigSource::DynamicGroup, broker);
+    group_table::GROUP_CONFIGS.iter().map(|it| it.resource_entry(values(it))).collect()
 }
 
 /// All settings of this broker, by name.

@@ -8,6 +8,9 @@ pub enum ConfigError {
     /// There is no such setting of a topic.
     #[error("Unknown topic config name: {0}")]
     UnknownTopicConfig(String),
+    /// There is no such setting of a group.
+    #[error("Unknown group config name: {0}")]
+    UnknownGroupConfig(String),
     /// There is no such setting of a broker.
     #[error("Unknown broker config name: {0}")]
     UnknownBrokerConfig(String),

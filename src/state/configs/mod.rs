@@ -12,6 +12,7 @@ pub mod broker_table;
 pub mod definition;
 mod entry;
 mod error;
+pub mod group_table;
 mod layers;
 mod resolve;
 pub mod topic_table;
@@ -20,11 +21,14 @@ mod value;
 use std::collections::BTreeMap;
 
 pub use self::{
-    alter::{ConfigChange, alter_broker, alter_topic, validate_static, validate_topic_overrides},
+    alter::{
+        ConfigChange, alter_broker, alter_group, alter_topic, validate_static,
+        validate_topic_overrides,
+    },
     definition::{ConfigDefinition, ConfigType, Importance},
     entry::{
         ConfigEntry, ConfigSource, ConfigSynonym, broker_default_entries, broker_entries,
-        topic_entries,
+        group_entries, topic_entries,
     },
     error::ConfigError,
     layers::BrokerLayers,

@@ -15,10 +15,20 @@ impl ConfigDefinition {
         overrides: &Overrides,
         broker: &BrokerLayers,
     ) -> Vec<ConfigSynonym> {
+        self.values_in(overrides, ConfigSource::DynamicTopic, broker)
+    }
+
+    /// The same for whatever `overrides` belong to.
+    pub(super) fn values_in(
+        &'static self,
+        overrides: &Overrides,
+        source: ConfigSource,
+        broker: &BrokerLayers,
+    ) -> Vec<ConfigSynonym> {
         let own = overrides.get(self.name).map(|value| ConfigSynonym {
             name: self.name.to_owned(),
             value: Some(value.clone()),
-            source: ConfigSource::DynamicTopic,
+            source,
         });
         let names = self.synonyms.iter().map(|synonym| synonym.name);
         own.into_iter().chain(broker.values(names)).collect()

@@ -388,6 +388,8 @@ fn the_times_of_the_consumer_protocol_must_fit_each_other() {
         ("group.consumer.session.timeout.ms", "60001"),
         ("group.consumer.heartbeat.interval.ms", "4999"),
         ("group.consumer.heartbeat.interval.ms", "15001"),
+        ("group.consumer.assignment.interval.ms", "15001"),
+        ("group.consumer.min.assignment.interval.ms", "1"),
     ];
     for (name, value) in cases {
         let text = conflict(&[(name, value)]);
@@ -403,4 +405,47 @@ fn the_times_of_the_consumer_protocol_must_fit_each_other() {
         ("group.consumer.heartbeat.interval.ms", "100"),
     ];
     assert_eq!(conflict(&[&short[..], &fast].concat()), "yes");
+}
+
+#[test]
+fn a_groups_settings_lie_within_the_brokers_bounds_and_fit_each_other() {
+    let mut broker = BrokerLayers::default();
+    broker.set_static(0, given(&[("group.consumer.min.session.timeout.ms", "10000")]));
+    let set =
+        |name: &str, value: &str| vec![ConfigChange::Set(name.to_owned(), Some(value.to_owned()))];
+    let alter = |base: &Overrides, changes: &[ConfigChange]| alter_group(base, changes, &broker);
+    let refused = [
+        ("consumer.session.timeout.ms", "9999", "greater than or equal to group.consumer.min"),
+        ("consumer.session.timeout.ms", "60001", "less than or equal to group.consumer.max"),
+        ("consumer.session.timeout.ms", "long", "Not a number"),
+        ("consumer.heartbeat.interval.ms", "4999", "greater than or equal to group.consumer.min"),
+        ("consumer.assignment.interval.ms", "15001", "less than or equal to group.consumer.max"),
+        ("share.session.timeout.ms", "45000", "Unknown group config name"),
+    ];
+    for (name, value, why) in refused {
+        let error = alter(&Overrides::new(), &set(name, value)).expect_err(name);
+        assert!(error.to_string().contains(why), "{error}");
+    }
+    let short = alter(&Overrides::new(), &set("consumer.session.timeout.ms", "10000"));
+    let short = short.expect("within the bounds");
+    let slow = alter(&short, &set("consumer.heartbeat.interval.ms", "10000"));
+    let text = slow.expect_err("a heartbeat must come within a session").to_string();
+    assert!(text.contains("must be greater than"), "{text}");
+
+    let shown = |overrides: &Overrides| -> Vec<_> {
+        let entries = group_entries(overrides, &broker).into_iter();
+        entries.map(|entry| (entry.value.unwrap_or_default(), entry.source)).collect()
+    };
+    let (own, default) = (ConfigSource::DynamicGroup, ConfigSource::Default);
+    let entries = shown(&short);
+    assert_eq!(entries[1], ("5000".to_owned(), default));
+    assert_eq!(entries[2], ("10000".to_owned(), own));
+    let number = |overrides: &Overrides| {
+        group_table::number(overrides, &broker, "consumer.session.timeout.ms")
+    };
+    assert_eq!((number(&short), number(&Overrides::new())), (Some(10_000), Some(45_000)));
+    let outside = given(&[("consumer.session.timeout.ms", "1")]);
+    assert_eq!(number(&outside), Some(10_000), "the bounds were wider when it was set");
+    let delete = vec![ConfigChange::Delete("consumer.session.timeout.ms".to_owned())];
+    assert_eq!(alter(&short, &delete), Ok(Overrides::new()));
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{ClassicRecord, consumer::Change};
 use crate::{
     DecodeError,
+    catalog::OverrideChange,
     leases::{HandOver, Holding, OffsetCommit},
     versioned::Format,
 };
@@ -66,6 +67,13 @@ pub enum GroupsCommand {
         producer: ProducerId,
         /// Whether they count.
         commit: bool,
+    },
+    /// Settings of a group change, whether it is there or not.
+    AlterConfigs {
+        /// The group.
+        group: String,
+        /// What changes.
+        change: OverrideChange,
     },
 }
 

@@ -11,6 +11,7 @@ pub mod classic;
 mod command;
 pub mod consumer;
 mod error;
+mod format_1;
 mod record;
 mod staged;
 #[cfg(test)]
@@ -26,14 +27,16 @@ pub use error::GroupError;
 pub use record::{ClassicRecord, GroupRecord, MemberRecord};
 pub use staged::StagedOffsets;
 
-use self::consumer::ConsumerGroup;
+use self::{consumer::ConsumerGroup, format_1::GroupsV1};
 use crate::{
     DecodeError,
+    configs::Overrides,
     leases::{Committed, LeaseTable},
     versioned::Format,
 };
 
-const FORMAT: Format = Format { what: "consumer groups", version: 1, limit_bytes: 1 << 29 };
+const FORMAT: Format = Format { what: "consumer groups", version: 2, limit_bytes: 1 << 29 };
+const FORMAT_1: Format = Format { version: 1, ..FORMAT };
 
 /// The groups of one lane.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -41,6 +44,8 @@ pub struct Groups {
     records: BTreeMap<String, GroupRecord>,
     leases: LeaseTable,
     staged: StagedOffsets,
+    /// Settings of single groups, which need not be there.
+    configs: BTreeMap<String, Overrides>,
 }
 
 impl Groups {
@@ -79,6 +84,13 @@ impl Groups {
                 self.records.remove(group);
                 self.leases.forget(group);
                 self.staged.forget(group);
+            }
+            GroupsCommand::AlterConfigs { group, change } => {
+                let configs = self.configs.entry(group.clone()).or_default();
+                change.apply(configs);
+                if configs.is_empty() {
+                    self.configs.remove(group);
+                }
             }
             GroupsCommand::StageOffsets { group, producer, offsets } => {
                 self.staged.stage(*producer, group, offsets);
@@ -127,6 +139,11 @@ impl Groups {
         self.leases.all_committed(group)
     }
 
+    /// The settings that a group has of its own.
+    pub fn configs(&self, group: &str) -> Overrides {
+        self.configs.get(group).cloned().unwrap_or_default()
+    }
+
     /// Partitions for which an open transaction has staged offsets of a group.
     pub fn unstable(&self, group: &str) -> BTreeSet<TopicPartition> {
         self.staged.partitions(group)
@@ -149,6 +166,12 @@ impl Groups {
 
     /// Reads a snapshot back.
     pub fn restore(bytes: &[u8]) -> Result<Groups, DecodeError> {
-        if bytes.is_empty() { Ok(Groups::default()) } else { FORMAT.decode(bytes) }
+        match bytes.first() {
+            None => Ok(Groups::default()),
+            Some(version) if *version == FORMAT_1.version => {
+                FORMAT_1.decode::<GroupsV1>(bytes).map(Groups::from)
+            }
+            Some(_) => FORMAT.decode(bytes),
+        }
     }
 }

@@ -2,7 +2,12 @@
 
 use model::{Offset, PartitionIndex, ProducerId, ShardId, Timestamp, TopicId, TopicPartition};
 
-use super::*;
+use super::{
+    consumer::{Assignment, Change, GroupV1, Record, Standing, Subscription},
+    format_1::{GroupsV1, RecordV1},
+    *,
+};
+use crate::catalog::OverrideChange;
 use crate::leases::{CommitDetails, Holding, OffsetCommit, ShardSpan};
 
 const NOW: Timestamp = Timestamp(5);
@@ -147,4 +152,54 @@ fn commands_of_another_version_and_cut_ones_are_refused() {
     let mut newer = good;
     newer[0] += 1;
     assert!(GroupsCommand::decode(&newer).is_err());
+}
+
+#[test]
+fn settings_of_a_group_stay_when_it_goes() {
+    let alter = |set: &[(&str, &str)], unset: &[&str]| GroupsCommand::AlterConfigs {
+        group: "g".to_owned(),
+        change: OverrideChange {
+            set: set.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(),
+            unset: unset.iter().map(|name| (*name).to_owned()).collect(),
+        },
+    };
+    let delete = GroupsCommand::DeleteGroup { group: "g".to_owned() };
+    let groups = after(&[alter(&[("a", "1"), ("b", "2")], &[]), stable(&["m"]), delete]);
+    assert!(!groups.knows("g"));
+    assert_eq!(groups.configs("g")["a"], "1");
+    let groups = after(&[alter(&[("a", "1"), ("b", "2")], &[]), alter(&[("b", "3")], &["a"])]);
+    assert_eq!(groups.configs("g"), [("b".to_owned(), "3".to_owned())].into());
+    let groups = after(&[alter(&[("a", "1")], &[]), alter(&[], &["a"])]);
+    assert_eq!(groups, Groups::default());
+}
+
+#[test]
+fn groups_of_format_1_are_read_and_members_have_all_since_the_epoch_in_which_they_are() {
+    let (member_id, epoch) = ("m".to_owned(), 4);
+    let assigned: Assignment = [(TopicId(1), PartitionIndex(0))].into_iter().collect();
+    let records = vec![
+        Record::Subscribed { member_id: member_id.clone(), subscription: Subscription::default() },
+        Record::Epoch { epoch, topics: BTreeMap::new() },
+        Record::Standing {
+            member_id,
+            standing: Standing { epoch, assigned, ..Standing::default() },
+        },
+    ];
+    let change = Change { group_id: "h".to_owned(), records };
+    let newer = GroupsCommand::ChangeConsumer { change, hand_overs: Vec::new() };
+    let groups = after(&[stable(&["a"]), newer]);
+    let old_record = |name: &str| match groups.record(name) {
+        Some(GroupRecord::Classic(record)) => RecordV1::Classic(record.clone()),
+        Some(GroupRecord::Consumer(group)) => {
+            // Format 1 ends where the epochs begin.
+            let bytes = postcard::to_allocvec(group).expect("plain values");
+            let (body, _) = postcard::take_from_bytes::<GroupV1>(&bytes).expect("as written");
+            RecordV1::Consumer(body)
+        }
+        None => panic!("no record of {name}"),
+    };
+    let records = ["g", "h"].map(|name| (name.to_owned(), old_record(name)));
+    let leases = groups.leases().clone();
+    let old = GroupsV1 { records: records.into(), leases, staged: StagedOffsets::default() };
+    assert_eq!(Groups::restore(&FORMAT_1.encode(&old)).expect("format 1"), groups);
 }

@@ -5,10 +5,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use kafka_protocol::messages::{
     ConsumerGroupDescribeRequest, ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse,
-    GroupId, HeartbeatRequest, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest,
-    OffsetCommitRequest, OffsetFetchRequest, SyncGroupRequest,
+    DescribeConfigsRequest, GroupId, HeartbeatRequest, IncrementalAlterConfigsRequest,
+    JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest, OffsetCommitRequest,
+    OffsetFetchRequest, SyncGroupRequest,
     consumer_group_describe_response::DescribedGroup,
     consumer_group_heartbeat_request::TopicPartitions,
+    describe_configs_request::DescribeConfigsResource,
+    incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig},
     join_group_request::JoinGroupRequestProtocol,
     leave_group_request::MemberIdentity,
     offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic},
@@ -189,7 +192,7 @@ fn refusals_have_kafkas_codes() {
         assert_eq!(code(&mut client, pattern).await, 128, "INVALID_REGULAR_EXPRESSION");
         // Whatever was refused has left nothing behind.
         assert_eq!(describe(&mut client, GROUP).await.error_code, 69);
-        assert_eq!(describe(&mut client, GROUP).await.group_state.as_str(), "Dead");
+        assert_eq!(describe(&mut client, GROUP).await.group_state.as_str(), "");
         let range = join("m1", &["t"]).with_server_assignor(Some(text("range")));
         assert_eq!(code(&mut client, range).await, 0);
         assert_eq!(code(&mut client, join("m2", &["t"])).await, 81, "GROUP_MAX_SIZE_REACHED");
@@ -216,19 +219,33 @@ fn a_pattern_takes_in_topics_that_are_made_later() {
 }
 
 async fn commit(client: &mut Client, member: &str, epoch: i32, offset: i64) -> i16 {
-    let partition = OffsetCommitRequestPartition::default()
-        .with_partition_index(0)
-        .with_committed_offset(offset)
-        .with_committed_metadata(Some(text("")));
+    commit_all(client, member, epoch, offset, &[0]).await[0]
+}
+
+/// The outcome of each partition.
+async fn commit_all(
+    client: &mut Client,
+    member: &str,
+    epoch: i32,
+    offset: i64,
+    partitions: &[i32],
+) -> Vec<i16> {
+    let partitions = partitions.iter().map(|partition| {
+        OffsetCommitRequestPartition::default()
+            .with_partition_index(*partition)
+            .with_committed_offset(offset)
+            .with_committed_metadata(Some(text("")))
+    });
     let topic = OffsetCommitRequestTopic::default()
         .with_name(topic_name("t"))
-        .with_partitions(vec![partition]);
+        .with_partitions(partitions.collect());
     let request = OffsetCommitRequest::default()
         .with_group_id(GroupId(text(GROUP)))
         .with_member_id(text(member))
         .with_generation_id_or_member_epoch(epoch)
         .with_topics(vec![topic]);
-    client.ask(9, request).await.topics[0].partitions[0].error_code
+    let response = client.ask(9, request).await;
+    response.topics[0].partitions.iter().map(|partition| partition.error_code).collect()
 }
 
 /// The group's error code and the offset, as a member is shown them.
@@ -268,6 +285,110 @@ fn offsets_are_committed_and_fetched_by_members_in_their_epoch() {
     });
 }
 
+/// KIP-1251: also across a kill, from the journal and from a checkpoint.
+#[test]
+fn with_an_older_epoch_a_member_commits_what_it_had_already_then() {
+    with_restarts(&[], |restartable| async move {
+        let mut client = restartable.start().await;
+        let topic = client.create_topic("t", 2, &[]).await;
+        send(&mut client, join("m1", &["t"])).await;
+        send(&mut client, join("m2", &["t"])).await;
+        send(&mut client, beat("m1", 1)).await;
+        assert_eq!(send(&mut client, owning("m1", 1, topic, &[0])).await, (2, None));
+        send(&mut client, beat("m2", -1)).await;
+        assert_eq!(send(&mut client, beat("m1", 2)).await, (3, Some(vec![0, 1])));
+        for pause_ms in [0, 8_000] {
+            runtime::sleep(Duration::from_millis(pause_ms)).await;
+            for (epoch, codes) in [(3, [0, 0]), (2, [0, 113]), (1, [0, 113]), (4, [113, 113])] {
+                let found = commit_all(&mut client, "m1", epoch, 7, &[0, 1]).await;
+                assert_eq!(found, codes, "in epoch {epoch}");
+            }
+            restartable.kill();
+            client = restartable.start().await;
+        }
+    });
+}
+
+#[test]
+fn an_assignment_stands_for_the_time_that_is_set() {
+    let settings = [("group.consumer.assignment.interval.ms", "2000")];
+    with_broker(&settings, |mut client| async move {
+        client.create_topic("t", 2, &[]).await;
+        send(&mut client, join("m1", &["t"])).await;
+        assert_eq!(send(&mut client, join("m2", &["t"])).await, (1, Some(vec![])));
+        assert_eq!(describe(&mut client, GROUP).await.group_state.as_str(), "Assigning");
+        runtime::sleep(Duration::from_millis(1_500)).await;
+        assert_eq!(send(&mut client, beat("m1", 1)).await, (1, None));
+        runtime::sleep(Duration::from_millis(501)).await;
+        assert_eq!(send(&mut client, beat("m1", 1)).await, (1, Some(vec![0])));
+    });
+}
+
+const GROUP_RESOURCE: i8 = 32;
+
+/// Sets a setting of a group; the error code.
+async fn set(client: &mut Client, group: &str, name: &str, value: &str) -> i16 {
+    let config = AlterableConfig::default().with_name(text(name)).with_value(Some(text(value)));
+    let resource = AlterConfigsResource::default()
+        .with_resource_type(GROUP_RESOURCE)
+        .with_resource_name(text(group))
+        .with_configs(vec![config]);
+    let request = IncrementalAlterConfigsRequest::default().with_resources(vec![resource]);
+    client.ask(1, request).await.responses[0].error_code
+}
+
+/// The settings of a group: name, value and source.
+async fn settings_of(client: &mut Client, group: &str) -> Vec<(String, String, i8)> {
+    let resource = DescribeConfigsResource::default()
+        .with_resource_type(GROUP_RESOURCE)
+        .with_resource_name(text(group))
+        .with_configuration_keys(None);
+    let request = DescribeConfigsRequest::default().with_resources(vec![resource]);
+    let result = client.ask(4, request).await.results.remove(0);
+    assert_eq!(result.error_code, 0, "{:?}", result.error_message);
+    let shown = result.configs.iter().map(|config| {
+        let value = config.value.as_ref().map(ToString::to_string).unwrap_or_default();
+        (config.name.to_string(), value, config.config_source)
+    });
+    shown.collect()
+}
+
+#[test]
+fn a_group_has_settings_of_its_own_also_across_a_kill() {
+    with_restarts(&[], |restartable| async move {
+        let mut client = restartable.start().await;
+        client.create_topic("t", 1, &[]).await;
+        let (session, interval) = ("consumer.session.timeout.ms", "consumer.heartbeat.interval.ms");
+        assert_eq!(set(&mut client, GROUP, session, "50000").await, 0);
+        assert_eq!(set(&mut client, GROUP, interval, "10000").await, 0);
+        for (group, name, value, code) in [
+            (GROUP, session, "44999", 40),
+            (GROUP, interval, "often", 40),
+            (GROUP, "consumer.patience.ms", "1", 40),
+            ("", session, "50000", 42),
+        ] {
+            assert_eq!(set(&mut client, group, name, value).await, code, "{name} = {value}");
+        }
+        restartable.kill();
+        let mut client = restartable.start().await;
+        let of = |name: &str, value: &str, source| (name.to_owned(), value.to_owned(), source);
+        let (own, default) = (8, 5);
+        let expected = [
+            of("consumer.assignment.interval.ms", "0", default),
+            of(interval, "10000", own),
+            of(session, "50000", own),
+        ];
+        assert_eq!(settings_of(&mut client, GROUP).await, expected);
+        assert_eq!(settings_of(&mut client, "other").await[2], of(session, "45000", default));
+        let joined = client.ask(1, join("m1", &["t"])).await;
+        assert_eq!((joined.error_code, joined.heartbeat_interval_ms), (0, 10_000));
+        runtime::sleep(Duration::from_millis(49_000)).await;
+        assert_eq!(send(&mut client, beat("m1", 1)).await, (1, None));
+        runtime::sleep(Duration::from_millis(50_001)).await;
+        assert_eq!(client.ask(1, beat("m1", 1)).await.error_code, 25, "UNKNOWN_MEMBER_ID");
+    });
+}
+
 #[test]
 fn members_go_on_after_a_kill_as_if_nothing_had_been() {
     with_restarts(&[], |restartable| async move {
@@ -303,17 +424,20 @@ fn assignment(partitions: &[i32]) -> Bytes {
     bytes.into()
 }
 
-async fn join_classic(client: &mut Client, member: &str) -> JoinGroupResponse {
+fn classic_join(member: &str) -> JoinGroupRequest {
     let protocol =
         JoinGroupRequestProtocol::default().with_name(text("range")).with_metadata(subscription());
-    let request = JoinGroupRequest::default()
+    JoinGroupRequest::default()
         .with_group_id(GroupId(text(GROUP)))
         .with_session_timeout_ms(30_000)
         .with_rebalance_timeout_ms(60_000)
         .with_member_id(text(member))
         .with_protocol_type(text("consumer"))
-        .with_protocols(vec![protocol]);
-    client.ask(7, request).await
+        .with_protocols(vec![protocol])
+}
+
+async fn join_classic(client: &mut Client, member: &str) -> JoinGroupResponse {
+    client.ask(7, classic_join(member)).await
 }
 
 async fn sync(
@@ -386,6 +510,24 @@ fn a_group_with_members_goes_from_the_classic_protocol_to_the_newer_one_and_back
         let synced = sync(&mut client, &id, generation, Some(&[0, 1])).await;
         assert_eq!(synced, (0, assignment(&[0, 1])));
         assert_eq!(beat_classic(&mut client, &id, generation).await, 0);
+    });
+}
+
+#[test]
+fn a_static_member_that_restarts_with_the_classic_protocol_takes_the_group_along() {
+    with_broker(&[("group.initial.rebalance.delay.ms", "0")], |mut client| async move {
+        client.create_topic("t", 2, &[]).await;
+        let newer = join("m1", &["t"]).with_instance_id(Some(text("i")));
+        assert_eq!(send(&mut client, newer).await, (1, Some(vec![0, 1])));
+        let again = classic_join("").with_group_instance_id(Some(text("i")));
+        let joined = client.ask(7, again).await;
+        assert_eq!((joined.error_code, joined.generation_id), (0, 1));
+        assert_eq!(describe(&mut client, GROUP).await.error_code, 69, "GROUP_ID_NOT_FOUND");
+        let id = joined.member_id.to_string();
+        assert_eq!(sync(&mut client, &id, 1, None).await, (0, assignment(&[0, 1])));
+        assert_eq!(beat_classic(&mut client, &id, 1).await, 0, "no rebalance");
+        let old = beat("m1", 1).with_instance_id(Some(text("i")));
+        assert_eq!(client.ask(1, old).await.error_code, 69, "GROUP_ID_NOT_FOUND");
     });
 }
 

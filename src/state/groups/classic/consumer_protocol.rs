@@ -22,6 +22,14 @@ pub fn assigned_partitions(assignment: &[u8]) -> Option<Vec<(String, Vec<u32>)>>
     bytes.partitions()
 }
 
+/// Whether the assignor wrote data of its own into an assignment: those of Kafka's consumers do not,
+/// those of others (Kafka Streams) do.
+pub fn has_assignor_data(assignment: &[u8]) -> bool {
+    let mut bytes = Bytes(assignment);
+    let is_read = bytes.version().is_some() && bytes.partitions().is_some();
+    is_read && bytes.int32().is_some_and(|size| size > 0)
+}
+
 /// What a consumer says of itself when it joins.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ConsumerSubscription {
@@ -126,6 +134,11 @@ mod tests {
             [&[0, 0, 0, 0, 0, 1], &text("a")[..], &[0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 7]].concat();
         let partitions = assigned_partitions(&assignment).unwrap();
         assert_eq!(partitions, [("a".to_owned(), vec![0, 7])]);
+        assert!(!has_assignor_data(&assignment));
+        let with = |data: &[u8]| [&assignment[..], data].concat();
+        assert!(!has_assignor_data(&with(&[0xff; 4])), "none");
+        assert!(!has_assignor_data(&with(&[0; 4])), "empty");
+        assert!(has_assignor_data(&with(&[0, 0, 0, 1, 9])));
     }
 
     #[test]

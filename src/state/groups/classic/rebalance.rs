@@ -1,6 +1,6 @@
 //! From one generation to the next.
 
-use super::{super::GroupError, CallId, ClassicGroup, Phase, Reply, member::Member};
+use super::{super::GroupError, CallId, ClassicGroup, Output, Phase, Reply, member::Member};
 
 /// A group that was empty waits a while for more members, and longer while more come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +12,12 @@ pub(super) struct Initial {
 }
 
 impl ClassicGroup {
+    /// Makes all members join again: what they have is not what they should have.
+    pub fn rebalance(&mut self, now_ms: u64) -> Output {
+        self.rebalance_or_complete(now_ms);
+        self.take_output()
+    }
+
     /// Somebody came or went: a rebalance begins, or the one under way may be complete.
     pub(super) fn rebalance_or_complete(&mut self, now_ms: u64) {
         match self.phase {

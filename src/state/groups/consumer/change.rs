@@ -35,7 +35,7 @@ pub enum Record {
         /// The id in its place.
         new_id: String,
     },
-    /// The members ask for something else, or the topics changed.
+    /// The topics that the members ask for are others, or changed.
     Epoch {
         /// The group's epoch from now on.
         epoch: i32,
@@ -55,5 +55,10 @@ pub enum Record {
         member_id: String,
         /// Where it stands.
         standing: Standing,
+    },
+    /// The members ask for something else, and for the same topics all together.
+    NextEpoch {
+        /// The group's epoch from now on.
+        epoch: i32,
     },
 }

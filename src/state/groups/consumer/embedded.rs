@@ -39,7 +39,8 @@ impl MigrationPolicy {
 
 impl ConsumerGroup {
     /// What makes a classic group of consumers one of the newer protocol, with the same members
-    /// and assignments; `None` if its members' metadata cannot be read.
+    /// and assignments; `None` if its members' metadata cannot be read, or if their assignor has
+    /// said more to them than partitions.
     pub fn upgrade(
         group_id: &str,
         classic: &ClassicRecord,
@@ -53,6 +54,9 @@ impl ConsumerGroup {
         let mut topics = SubscribedTopics::new();
         let mut changed = Vec::new();
         for member in &classic.members {
+            if consumer_protocol::has_assignor_data(&member.assignment) {
+                return None;
+            }
             let (_, metadata) = member.protocols.first()?;
             let topic_names = consumer_protocol::subscribed_topics(metadata)?;
             topics.extend(

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use model::{PartitionIndex, TopicId};
 use serde::{Deserialize, Serialize};
 
-use super::{AssignorName, Member, Record, Standing, topics::SubscribedTopics};
+use super::{
+    Assignment, AssignorName, Member, Record, Standing, owners::Owners, topics::SubscribedTopics,
+};
 
 /// What a group is doing, by Kafka's names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,8 +43,7 @@ pub struct ConsumerGroup {
     assignment_epoch: i32,
     topics: SubscribedTopics,
     members: BTreeMap<String, Member>,
-    /// Who has a partition, be it that it still has to give it up.
-    owners: BTreeMap<(TopicId, PartitionIndex), String>,
+    owners: Owners,
     /// The member behind each instance id.
     instances: BTreeMap<String, String>,
 }
@@ -50,6 +51,14 @@ pub struct ConsumerGroup {
 /// A group as it is stored; the rest follows from it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct StoredGroup {
+    body: GroupV1,
+    /// The epochs in which members got what they have.
+    since: BTreeMap<TopicId, BTreeMap<PartitionIndex, i32>>,
+}
+
+/// A group as format 1 stored it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(in crate::groups) struct GroupV1 {
     id: String,
     epoch: i32,
     assignment_epoch: i32,
@@ -106,7 +115,17 @@ impl ConsumerGroup {
 
     /// Who has a partition.
     pub fn owner(&self, topic: TopicId, partition: PartitionIndex) -> Option<&str> {
-        self.owners.get(&(topic, partition)).map(String::as_str)
+        self.owners.get(topic, partition).map(|owner| owner.member_id.as_str())
+    }
+
+    /// What a member already had in this epoch of its and still has, if only until it says that it
+    /// gave it up.
+    pub(super) fn held_since(&self, standing: &Standing, epoch: i32) -> Assignment {
+        let held = standing.assigned.iter().chain(standing.pending_revocation.iter());
+        held.filter(|(topic, partition)| {
+            self.owners.get(*topic, *partition).is_some_and(|owner| owner.since_epoch <= epoch)
+        })
+        .collect()
     }
 
     /// What the group is doing.
@@ -130,8 +149,9 @@ impl ConsumerGroup {
 
     /// The partitions that other members have, or nobody, once these records are applied.
     pub fn hand_overs(&self, records: &[Record]) -> Vec<(TopicId, PartitionIndex, Option<String>)> {
-        let mut standings: BTreeMap<&str, &Standing> =
-            self.members().map(|(id, member)| (id, &member.standing)).collect();
+        // Of the members that the records name: what they have by then.
+        let mut standings: BTreeMap<&str, Option<&Standing>> = BTreeMap::new();
+        let stored = |id: &str| self.members.get(id).map(|member| &member.standing);
         let mut owners: BTreeMap<(TopicId, PartitionIndex), Option<&str>> = BTreeMap::new();
         let mut set = |standing: &Standing, owner| {
             for held in standing.assigned.iter().chain(standing.pending_revocation.iter()) {
@@ -141,23 +161,29 @@ impl ConsumerGroup {
         for record in records {
             match record {
                 Record::Removed { member_id } => {
-                    if let Some(had) = standings.remove(member_id.as_str()) {
+                    let had = standings.insert(member_id, None);
+                    if let Some(had) = had.unwrap_or_else(|| stored(member_id)) {
                         set(had, None);
                     }
                 }
                 Record::Replaced { old_id, new_id } => {
-                    if let Some(had) = standings.remove(old_id.as_str()) {
+                    let had = standings.insert(old_id, None);
+                    if let Some(had) = had.unwrap_or_else(|| stored(old_id)) {
                         set(had, Some(new_id));
-                        standings.insert(new_id, had);
+                        standings.insert(new_id, Some(had));
                     }
                 }
                 Record::Standing { member_id, standing } => {
-                    if let Some(had) = standings.insert(member_id, standing) {
+                    let had = standings.insert(member_id, Some(standing));
+                    if let Some(had) = had.unwrap_or_else(|| stored(member_id)) {
                         set(had, None);
                     }
                     set(standing, Some(member_id));
                 }
-                Record::Subscribed { .. } | Record::Epoch { .. } | Record::Targets { .. } => {}
+                Record::Subscribed { .. }
+                | Record::Epoch { .. }
+                | Record::NextEpoch { .. }
+                | Record::Targets { .. } => {}
             }
         }
         owners
@@ -188,6 +214,7 @@ impl ConsumerGroup {
                 self.epoch = epoch;
                 self.topics = topics;
             }
+            Record::NextEpoch { epoch } => self.epoch = epoch,
             Record::Targets { assignment_epoch, changed } => {
                 self.assignment_epoch = assignment_epoch;
                 for (member_id, target) in changed {
@@ -198,8 +225,8 @@ impl ConsumerGroup {
             }
             Record::Standing { member_id, standing } => {
                 let Some(member) = self.members.get_mut(&member_id) else { return };
-                disown(&mut self.owners, &member_id, &member.standing);
-                own(&mut self.owners, &member_id, &standing);
+                let had = self.owners.release(&member_id, &member.standing);
+                self.owners.give(&member_id, &standing, &had);
                 member.standing = standing;
             }
         }
@@ -207,7 +234,7 @@ impl ConsumerGroup {
 
     fn remove(&mut self, member_id: &str) {
         let Some(member) = self.members.remove(member_id) else { return };
-        disown(&mut self.owners, member_id, &member.standing);
+        self.owners.release(member_id, &member.standing);
         if let Some(instance_id) = &member.subscription.instance_id
             && self.instances.get(instance_id).is_some_and(|owner| owner == member_id)
         {
@@ -217,7 +244,8 @@ impl ConsumerGroup {
 
     fn replace(&mut self, old_id: &str, new_id: String) {
         let Some(member) = self.members.remove(old_id) else { return };
-        own(&mut self.owners, &new_id, &member.standing);
+        let had = self.owners.release(old_id, &member.standing);
+        self.owners.give(&new_id, &member.standing, &had);
         if let Some(instance_id) = &member.subscription.instance_id {
             self.instances.insert(instance_id.clone(), new_id.clone());
         }
@@ -227,23 +255,35 @@ impl ConsumerGroup {
 
 impl From<ConsumerGroup> for StoredGroup {
     fn from(group: ConsumerGroup) -> StoredGroup {
-        let ConsumerGroup { id, epoch, assignment_epoch, topics, members, .. } = group;
-        StoredGroup { id, epoch, assignment_epoch, topics, members }
+        let ConsumerGroup { id, epoch, assignment_epoch, topics, members, owners, .. } = group;
+        let body = GroupV1 { id, epoch, assignment_epoch, topics, members };
+        StoredGroup { body, since: owners.since() }
     }
 }
 
 impl From<StoredGroup> for ConsumerGroup {
-    fn from(stored: StoredGroup) -> ConsumerGroup {
-        let StoredGroup { id, epoch, assignment_epoch, topics, members } = stored;
+    fn from(StoredGroup { body, since }: StoredGroup) -> ConsumerGroup {
+        let GroupV1 { id, epoch, assignment_epoch, topics, members } = body;
         let mut group =
             ConsumerGroup { id, epoch, assignment_epoch, topics, members, ..Default::default() };
+        let since = since.into_iter().flat_map(|(topic, partitions)| {
+            partitions.into_iter().map(move |(partition, epoch)| ((topic, partition), epoch))
+        });
+        let since = since.collect();
         for (id, member) in &group.members {
-            own(&mut group.owners, id, &member.standing);
+            group.owners.give(id, &member.standing, &since);
             if let Some(instance_id) = &member.subscription.instance_id {
                 group.instances.insert(instance_id.clone(), id.clone());
             }
         }
         group
+    }
+}
+
+/// Of what format 1 did not store, members have everything since the epoch in which they are.
+impl From<GroupV1> for ConsumerGroup {
+    fn from(body: GroupV1) -> ConsumerGroup {
+        StoredGroup { body, since: BTreeMap::new() }.into()
     }
 }
 
@@ -254,27 +294,4 @@ pub(super) fn most_wanted(assignors: impl Iterator<Item = AssignorName>) -> Opti
         *votes.entry(assignor).or_insert(0_usize) += 1;
     }
     votes.into_iter().rev().max_by_key(|(_, count)| *count).map(|(assignor, _)| assignor)
-}
-
-fn own(
-    owners: &mut BTreeMap<(TopicId, PartitionIndex), String>,
-    member_id: &str,
-    standing: &Standing,
-) {
-    for held in standing.assigned.iter().chain(standing.pending_revocation.iter()) {
-        owners.insert(held, member_id.to_owned());
-    }
-}
-
-/// Frees what this member had, unless somebody else has it by now.
-fn disown(
-    owners: &mut BTreeMap<(TopicId, PartitionIndex), String>,
-    member_id: &str,
-    standing: &Standing,
-) {
-    for held in standing.assigned.iter().chain(standing.pending_revocation.iter()) {
-        if owners.get(&held).is_some_and(|owner| owner == member_id) {
-            owners.remove(&held);
-        }
-    }
 }

@@ -26,6 +26,14 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// The assignor that most members ask for, else the default.
+    fn choose(&self, wanted: impl Iterator<Item = AssignorName>) -> AssignorName {
+        let assignor = most_wanted(wanted.filter(|name| self.assignors.contains(name)));
+        assignor.or(self.assignors.first().copied()).unwrap_or_default()
+    }
+}
+
 /// What a heartbeat's outcome depends on besides the group.
 pub struct Surroundings<'a> {
     /// The settings.
@@ -34,6 +42,9 @@ pub struct Surroundings<'a> {
     pub directory: &'a dyn TopicDirectory,
     /// The version of the directory that this group was last compared with, if that is known.
     pub topics_seen: Option<u64>,
+    /// Whether the targets may be worked out anew; else the members stay with those there are
+    /// (`group.consumer.assignment.interval.ms`).
+    pub may_assign: bool,
     /// Patterns that were compiled before.
     pub patterns: &'a mut PatternCache,
 }
@@ -129,7 +140,7 @@ impl ConsumerGroup {
         heartbeat: &Heartbeat,
         surroundings: Surroundings<'_>,
     ) -> Result<Planned, ConsumerGroupError> {
-        let Surroundings { limits, directory, topics_seen, patterns } = surroundings;
+        let Surroundings { limits, directory, topics_seen, may_assign, patterns } = surroundings;
         let sender = self.sender(heartbeat, limits)?;
         let subscription = heartbeat.subscription_after(sender.known);
         if let Some(pattern) = &subscription.topic_regex {
@@ -138,7 +149,8 @@ impl ConsumerGroup {
         let resolver = Resolver::new(directory, patterns);
         let topics_may_differ = topics_seen != Some(directory.version());
         let group = self;
-        let step = Step { group, heartbeat, limits, sender, subscription, topics_may_differ };
+        let step =
+            Step { group, heartbeat, limits, sender, subscription, topics_may_differ, may_assign };
         Ok(step.plan(resolver))
     }
 
@@ -250,6 +262,7 @@ struct Step<'a> {
     sender: Sender<'a>,
     subscription: Subscription,
     topics_may_differ: bool,
+    may_assign: bool,
 }
 
 impl Step<'_> {
@@ -305,10 +318,13 @@ impl Step<'_> {
             let known = &known.subscription;
             known.topic_names != self.subscription.topic_names
                 || known.topic_regex != self.subscription.topic_regex
+                || (known.server_assignor != self.subscription.server_assignor
+                    && self.assignor() != self.assignor_before())
         });
         let is_behind = group.epoch() > group.assignment_epoch();
         let known_target = || self.sender.known.map(|m| m.target.clone()).unwrap_or_default();
-        if !wants_else && !is_behind && !self.topics_may_differ {
+        let is_due = is_behind && self.may_assign;
+        if !wants_else && !is_due && !self.topics_may_differ {
             return (group.assignment_epoch(), known_target());
         }
 
@@ -318,11 +334,13 @@ impl Step<'_> {
             true => group.epoch() + 1,
             false => group.epoch(),
         };
-        if epoch != group.epoch() || topics_changed {
+        if topics_changed {
             records.push(Record::Epoch { epoch, topics: asked.topics.clone() });
+        } else if epoch != group.epoch() {
+            records.push(Record::NextEpoch { epoch });
         }
-        if epoch == group.assignment_epoch() {
-            return (epoch, known_target());
+        if epoch == group.assignment_epoch() || !self.may_assign {
+            return (group.assignment_epoch(), known_target());
         }
         let mut targets = self.work_out_targets(&asked);
         let own = targets.remove(self.heartbeat.member_id.as_str()).unwrap_or_default();
@@ -339,11 +357,20 @@ impl Step<'_> {
     }
 
     fn work_out_targets<'a>(&'a self, asked: &Asked<'a>) -> BTreeMap<&'a str, Assignment> {
-        let wanted = self.members().filter_map(|(_, subscription, _)| subscription.server_assignor);
-        let assignor = most_wanted(wanted.filter(|name| self.limits.assignors.contains(name)));
-        let assignor = assignor.or(self.limits.assignors.first().copied()).unwrap_or_default();
         let ids = self.members().map(|(id, ..)| id);
-        ids.zip(assignor::assign(assignor, &asked.members, &asked.partitions)).collect()
+        ids.zip(assignor::assign(self.assignor(), &asked.members, &asked.partitions)).collect()
+    }
+
+    /// The assignor that counts from this heartbeat on.
+    fn assignor(&self) -> AssignorName {
+        let members = self.members();
+        self.limits.choose(members.filter_map(|(_, subscription, _)| subscription.server_assignor))
+    }
+
+    /// The one that counted before it.
+    fn assignor_before(&self) -> AssignorName {
+        let members = self.group.members();
+        self.limits.choose(members.filter_map(|(_, member)| member.subscription.server_assignor))
     }
 
     /// All members as they are after this heartbeat, with the targets that they had, by id.

@@ -99,7 +99,7 @@ impl ConsumerGroup {
     fn removal(&self, member_id: &str) -> Change {
         let removed = Record::Removed { member_id: member_id.to_owned() };
         // Which topics are still asked for is found by whoever works out the next targets.
-        let next = Record::Epoch { epoch: self.epoch() + 1, topics: self.topics().clone() };
+        let next = Record::NextEpoch { epoch: self.epoch() + 1 };
         self.change(vec![removed, next])
     }
 

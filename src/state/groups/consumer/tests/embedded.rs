@@ -74,6 +74,7 @@ impl Scene {
             limits: &self.limits,
             directory: &self.topics,
             topics_seen: self.seen,
+            may_assign: self.may_assign,
             patterns: &mut self.patterns,
         };
         let planned = self.group.join_as_classic(request, surroundings)?;
@@ -95,6 +96,17 @@ impl Scene {
 }
 
 #[test]
+fn a_group_whose_assignor_says_more_than_partitions_stays_classic() {
+    let topics = Topics::of(&[("a", 4)]);
+    let mut record = classic_record(&[("c1", &[0, 1])]);
+    assert!(ConsumerGroup::upgrade("g", &record, &topics).is_some());
+    let assignment = &mut record.members[0].assignment;
+    assignment.truncate(assignment.len() - 4);
+    assignment.extend([0, 0, 0, 1, 9]);
+    assert_eq!(ConsumerGroup::upgrade("g", &record, &topics), None);
+}
+
+#[test]
 fn a_classic_group_goes_on_with_its_members_and_assignments() {
     let scene = upgraded(&[("c1", &[0, 1]), ("c2", &[2, 3])]);
     assert_eq!(scene.standing("c1"), (GENERATION, partitions("a:0,1")));
@@ -102,9 +114,9 @@ fn a_classic_group_goes_on_with_its_members_and_assignments() {
     assert!(!scene.is_to_rejoin("c1"));
     assert_eq!(scene.synced("c2", GENERATION), [2, 3]);
     let commit = |epoch| scene.group.validate_offset_commit("c1", epoch, false, 7);
-    assert_eq!(commit(GENERATION), Ok(()));
-    let error = ConsumerGroupError::IllegalGeneration { found: 1, known: GENERATION };
-    assert_eq!(commit(1), Err(error));
+    assert_eq!(commit(GENERATION), Ok(CommitRights::All));
+    let refusal = ConsumerGroupError::IllegalGeneration { found: 1, known: GENERATION };
+    assert_eq!(commit(1), Ok(CommitRights::Of { held: Assignment::default(), refusal }));
 }
 
 #[test]

@@ -143,6 +143,38 @@ fn the_assignor_that_most_members_ask_for_is_used() {
 }
 
 #[test]
+fn another_assignor_in_the_lead_is_a_reason_to_work_out_the_targets_anew() {
+    let mut scene = Scene::new(&[("a", 2)]);
+    scene.send(&join("m1", "a")).unwrap();
+    let wants =
+        |assignor, epoch| Heartbeat { server_assignor: Some(assignor), ..beat("m1", epoch) };
+    // The default is the same, so nothing changes.
+    scene.send(&wants(AssignorName::Uniform, 1)).unwrap();
+    assert_eq!(scene.group.epoch(), 1);
+    assert_eq!(scene.send(&wants(AssignorName::Range, 1)).unwrap().member_epoch, 2);
+    assert_eq!(scene.plan(&wants(AssignorName::Range, 2)).unwrap().change, None);
+    assert_eq!(scene.send(&wants(AssignorName::Uniform, 2)).unwrap().member_epoch, 3);
+}
+
+#[test]
+fn targets_stand_until_they_may_be_worked_out_anew() {
+    let mut scene = Scene::new(&[("a", 2)]);
+    scene.send(&join("m1", "a")).unwrap();
+    scene.may_assign = false;
+    // A newcomer is in, in the epoch of the targets that stand, and has nothing.
+    let answer = scene.send(&join("m2", "a")).unwrap();
+    assert_eq!((answer.member_epoch, answer.assignment), (1, Some(partitions(""))));
+    assert_eq!(scene.group.state(), GroupState::Assigning);
+    assert_eq!(scene.plan(&beat("m1", 1)).unwrap().change, None);
+    scene.may_assign = true;
+    let answer = scene.send(&beat("m1", 1)).unwrap();
+    assert_eq!((answer.member_epoch, answer.assignment), (1, Some(partitions("a:0"))));
+    assert_eq!(scene.send(&owning("m1", 1, "a:0")).unwrap().member_epoch, 2);
+    let answer = scene.send(&beat("m2", 1)).unwrap();
+    assert_eq!((answer.member_epoch, answer.assignment), (2, Some(partitions("a:1"))));
+}
+
+#[test]
 fn timers_tell_who_ran_out_of_time() {
     let mut timers = MemberTimers::default();
     timers.set_session("g", "m1", 100);

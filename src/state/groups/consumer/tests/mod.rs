@@ -11,6 +11,8 @@
 mod assignors;
 mod embedded;
 mod heartbeats;
+mod many_members;
+mod offsets;
 mod patterns;
 mod properties;
 mod refusals;
@@ -88,6 +90,7 @@ pub struct Scene {
     pub limits: Limits,
     pub patterns: PatternCache,
     pub seen: Option<u64>,
+    pub may_assign: bool,
 }
 
 impl Scene {
@@ -98,6 +101,7 @@ impl Scene {
             limits: Limits::default(),
             patterns: PatternCache::default(),
             seen: None,
+            may_assign: true,
         }
     }
 
@@ -119,6 +123,7 @@ impl Scene {
             limits: &self.limits,
             directory: &self.topics,
             topics_seen: self.seen,
+            may_assign: self.may_assign,
             patterns: &mut self.patterns,
         };
         let planned = self.group.heartbeat(heartbeat, surroundings)?;

@@ -90,26 +90,3 @@ fn assignors_are_those_of_the_settings() {
         );
     }
 }
-
-#[test]
-fn offsets_are_for_members_in_their_epoch() {
-    let mut scene = Scene::new(&[("a", 1)]);
-    assert_eq!(scene.group.validate_offset_commit("", -1, false, 8), Ok(()));
-    scene.send(&join("m1", "a")).unwrap();
-    let group = &scene.group;
-    let commit = |member: &str, epoch, transactional, version| {
-        group.validate_offset_commit(member, epoch, transactional, version)
-    };
-    assert_eq!(commit("m1", 1, false, 9), Ok(()));
-    assert_eq!(commit("m1", 1, true, 3), Ok(()));
-    assert_eq!(commit("m1", 1, false, 8), Err(E::UnsupportedVersion));
-    assert_eq!(commit("m1", 0, false, 9), Err(E::StaleMemberEpoch { found: 0, known: 1 }));
-    assert!(matches!(commit("m2", 1, false, 9), Err(E::UnknownMemberId { .. })));
-    assert!(matches!(commit("", -1, false, 9), Err(E::UnknownMemberId { .. })));
-    assert_eq!(group.validate_offset_fetch(None, -1), Ok(()));
-    assert_eq!(group.validate_offset_fetch(Some("m1"), 1), Ok(()));
-    let stale = Err(E::StaleMemberEpoch { found: 2, known: 1 });
-    assert_eq!(group.validate_offset_fetch(Some("m1"), 2), stale);
-    let stranger = group.validate_offset_fetch(Some("m2"), 1);
-    assert!(matches!(stranger, Err(E::UnknownMemberId { .. })));
-}
