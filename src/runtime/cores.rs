@@ -7,8 +7,11 @@ use model::CoreId;
 /// How many cores to run, and how.
 #[derive(Clone, Debug)]
 pub struct CoresConfig {
-    /// Cores to start, 1 to 65,535. Each is a pinned thread; more than the machine has CPUs share them.
+    /// Cores to start, 1 to 65,535. Each is a thread; more than the machine has CPUs share them.
     pub cores: usize,
+    /// Whether each thread stays on one CPU: caches stay warm, and the scheduler does not put two cores on one CPU.
+    /// Where much else runs on the same CPUs, a pinned thread waits for its own while another is free.
+    pub pinned: bool,
     /// How long a core with nothing to do spins before it sleeps. Off (zero) by default: spinning cuts a
     /// round trip between cores from about 60 to 13 microseconds, and costs an idle CPU.
     pub spin_before_park: Duration,
@@ -19,7 +22,12 @@ pub struct CoresConfig {
 impl CoresConfig {
     /// `cores` cores, everything else by default.
     pub fn new(cores: usize) -> CoresConfig {
-        CoresConfig { cores, spin_before_park: Duration::ZERO, stop_grace: Duration::from_secs(10) }
+        CoresConfig {
+            cores,
+            pinned: true,
+            spin_before_park: Duration::ZERO,
+            stop_grace: Duration::from_secs(10),
+        }
     }
 }
 

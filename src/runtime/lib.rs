@@ -26,7 +26,7 @@
 //! | `tasks` | `spawn`, `spawn_background`, `spawn_joinable`, `Task`, `yield_now`, `current_core`, `abort` |
 //! | `clock` | `now`, `sleep`, `wall_clock`, `random_u64`, `core_cpu_time` |
 //! | `cores` | `Cores`, `RunningCores`, `start`, `run_single` |
-//! | `net` | `Listener`, `Stream`, `ReadHalf`, `WriteHalf`, `connect` |
+//! | `net` | `Listener`, `Stream`, `MovingStream`, `ReadHalf`, `WriteHalf`, `connect` |
 //! | `fs` | `File`, `DirectoryLock` and the directory operations |
 //! | `journal_file` | `JournalFile` |
 

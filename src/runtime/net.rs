@@ -1,7 +1,8 @@
 //! TCP sockets of a core.
 //!
-//! Every core binds its own [`Listener`] to the same address (SO_REUSEPORT) and keeps what it accepts.
+//! Every core binds its own [`Listener`] to the same address (SO_REUSEPORT) and keeps what it accepts, unless it
+//! sends it to another as a [`MovingStream`].
 
 pub use std::net::SocketAddr;
 
-pub use crate::backend::net::{Listener, ReadHalf, Stream, WriteHalf, connect};
+pub use crate::backend::net::{Listener, MovingStream, ReadHalf, Stream, WriteHalf, connect};

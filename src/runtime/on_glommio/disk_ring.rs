@@ -5,6 +5,8 @@
 //! reaper) takes the completions and wakes the waiting futures. A lost byte costs a beat of the
 //! core's pulse, not a hang: it reaps too.
 //!
+//! A core that has nothing better to do waits for a journal write where it submits it ([`staying`](super::staying)).
+//!
 //! Ownership is the whole of its safety: what the kernel reads or writes for an operation belongs to the
 //! operation, not to the future that waits for it, from submission until its completion has been taken.
 #![expect(unsafe_code, reason = "submissions hand memory to the kernel by address")]
@@ -20,13 +22,17 @@ use std::{
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use futures_lite::AsyncReadExt;
 use glommio::net::UnixStream;
 use io_uring::{IoUring, opcode, squeue, types};
 
-use super::tasks;
+use super::{
+    staying::{STAY_MAX, Staying},
+    tasks,
+};
 use crate::host;
 
 /// Submissions that fit before they must be handed over; each operation is two. Only a burst within one
@@ -35,6 +41,9 @@ const SUBMISSIONS: u32 = 256;
 
 /// Completions that fit before the kernel keeps them in a list of its own (it loses none).
 const COMPLETIONS: u32 = 2048;
+
+/// How often an operation that took longer than the core stayed is looked for.
+const LATE_LOOK: Duration = Duration::from_micros(100);
 
 /// Names the linked SENDs, whose completions nobody needs.
 const WAKE_UP: u64 = u64::MAX;
@@ -53,6 +62,9 @@ pub(super) struct DiskRing {
     wake_up: OwnedFd,
     /// The kernel was out of resources when something was handed over: to be tried again.
     backlog: Cell<bool>,
+    staying: RefCell<Staying>,
+    /// Whether the kernel can wait for a completion and for a time (5.11).
+    waits_for_a_time: bool,
 }
 
 /// Operations that the kernel works on, by the number that names them to it.
@@ -71,6 +83,8 @@ pub(super) fn open() -> io::Result<RingGuard> {
     let ring = IoUring::builder().dontfork().setup_cqsize(COMPLETIONS).build(SUBMISSIONS)?;
     let (wake_up, woken) = SocketPair::pair()?;
     let disk = Rc::new(DiskRing {
+        staying: RefCell::new(Staying::new(crate::now())),
+        waits_for_a_time: ring.params().is_feature_ext_arg(),
         ring: RefCell::new(ring),
         in_flight: RefCell::default(),
         wake_up: wake_up.into(),
@@ -147,13 +161,7 @@ impl DiskRing {
         entry: squeue::Entry,
         held: H,
     ) -> Operation<H> {
-        let shared = Rc::new(Shared {
-            held: RefCell::new(Some(held)),
-            result: Cell::new(None),
-            waker: RefCell::new(None),
-        });
-        let complete: Rc<dyn Complete> = Rc::clone(&shared) as Rc<dyn Complete>;
-        let name = self.in_flight.borrow_mut().add(complete);
+        let (name, operation) = self.begin(held);
         let entries = [
             entry.flags(squeue::Flags::IO_HARDLINK).user_data(name),
             opcode::Send::new(types::Fd(self.wake_up.as_raw_fd()), &raw const WAKE_UP_BYTE, 1)
@@ -164,11 +172,78 @@ impl DiskRing {
         ];
         self.push(&entries);
         self.hand_over();
-        Operation { disk: Rc::clone(self), shared }
+        operation
+    }
+
+    /// Submits `entry`, and stays with it if the core has the time (see [`staying`]): the future is then often
+    /// done by the time it is polled.
+    ///
+    /// # Safety
+    /// As [`DiskRing::submit`].
+    pub(super) unsafe fn submit_and_stay<H: 'static>(
+        self: &Rc<Self>,
+        entry: squeue::Entry,
+        held: H,
+    ) -> Operation<H> {
+        let began = crate::now();
+        let is_worth_it = || self.staying.borrow_mut().is_worth_it(began, crate::core_cpu_time);
+        if !self.waits_for_a_time || !is_worth_it() {
+            // SAFETY: the caller's promise.
+            return unsafe { self.submit(entry, held) };
+        }
+        let (name, operation) = self.begin(held);
+        // Without the linked SEND: nobody sleeps who would have to be woken.
+        self.push(&[entry.user_data(name)]);
+        let deadline = began + STAY_MAX;
+        let is_done = loop {
+            let left = deadline - crate::now();
+            self.wait_for_one(left);
+            self.reap();
+            let is_done = operation.shared.result.get().is_some();
+            if is_done || crate::now() >= deadline {
+                break is_done;
+            }
+        };
+        self.staying.borrow_mut().note(crate::now() - began, is_done);
+        if !is_done {
+            let (disk, shared) = (Rc::clone(self), Rc::clone(&operation.shared));
+            tasks::spawn("late file operation", async move {
+                while shared.result.get().is_none() {
+                    crate::sleep(LATE_LOOK).await;
+                    disk.reap();
+                }
+            });
+        }
+        operation
+    }
+
+    /// Hands the submission queue to the kernel, and sleeps until something has completed.
+    fn wait_for_one(&self, at_most: Duration) {
+        let time = types::Timespec::from(at_most);
+        let arguments = types::SubmitArgs::new().timespec(&time);
+        let result = self.ring.borrow().submitter().submit_with_args(1, &arguments);
+        let rest = !self.ring.borrow_mut().submission().is_empty();
+        self.backlog.set(rest);
+        match result {
+            Ok(_) => {}
+            Err(error) if error.raw_os_error() == Some(libc::ETIME) || is_passing(&error) => {}
+            Err(error) => tasks::abort(&format!("io_uring takes no file operations: {error}")),
+        }
+    }
+
+    fn begin<H: 'static>(self: &Rc<Self>, held: H) -> (u64, Operation<H>) {
+        let shared = Rc::new(Shared {
+            held: RefCell::new(Some(held)),
+            result: Cell::new(None),
+            waker: RefCell::new(None),
+        });
+        let complete: Rc<dyn Complete> = Rc::clone(&shared) as Rc<dyn Complete>;
+        let name = self.in_flight.borrow_mut().add(complete);
+        (name, Operation { disk: Rc::clone(self), shared })
     }
 
     /// Puts `entries` into the submission queue, together or not at all.
-    fn push(&self, entries: &[squeue::Entry; 2]) {
+    fn push(&self, entries: &[squeue::Entry]) {
         loop {
             // SAFETY: the operation's memory belongs to `held`, which `in_flight` keeps until its completion
             // has been taken (the promise of `submit`); the byte of the SEND is static, its socket is ours.

@@ -1,4 +1,4 @@
-//! How cores start, run and stop: a thread and an executor each, pinned.
+//! How cores start, run and stop: a thread and an executor each.
 
 use std::{future::Future, rc::Rc, sync::mpsc, time::Duration};
 
@@ -165,7 +165,8 @@ where
 {
     let cpus = host::allowed_cpus();
     let cpu = cpus.get(core.index() % cpus.len().max(1)).copied();
-    LocalExecutorBuilder::new(cpu.map_or(Placement::Unbound, Placement::Fixed))
+    let pinned_to = cpu.filter(|_| config.pinned);
+    LocalExecutorBuilder::new(pinned_to.map_or(Placement::Unbound, Placement::Fixed))
         .name(&format!("core-{}", core.0))
         .preempt_timer(PREEMPT_AFTER)
         .spin_before_park(config.spin_before_park)

@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use io_uring::{opcode, types};
 
-use super::{blocking, disk_ring, tasks};
+use super::{blocking, disk_ring, staying::STAY_BYTES_MAX, tasks};
 use crate::{aligned_buffer::AlignedBuffer, fs::BLOCK_BYTES};
 
 /// Bytes of one operation at most: the kernel counts in `i32`. A multiple of a block.
@@ -312,9 +312,12 @@ async fn write_blocks_once(
             Durability::AfterSync => 0,
         })
         .build();
+    let stays = durability == Durability::AtOnce && rest.len() <= STAY_BYTES_MAX;
+    let held = (Arc::clone(handle), buffer);
     // SAFETY: the kernel only reads; the memory is the buffer's, on the heap, and held, as is the
     // descriptor's `handle`.
-    let operation = unsafe { disk.submit(entry, (Arc::clone(handle), buffer)) };
+    let operation =
+        unsafe { if stays { disk.submit_and_stay(entry, held) } else { disk.submit(entry, held) } };
     let (result, (_handle, buffer)) = operation.await;
     (result, buffer)
 }

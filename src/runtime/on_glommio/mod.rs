@@ -18,4 +18,5 @@ mod lost_wake_ups;
 mod mailbox;
 pub(crate) mod net;
 mod pulse;
+mod staying;
 pub(crate) mod tasks;

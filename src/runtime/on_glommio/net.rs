@@ -7,9 +7,9 @@
 use std::{
     cell::RefCell,
     future::{Future, poll_fn},
-    io,
+    io::{self, IoSlice},
     net::SocketAddr,
-    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd},
     pin::Pin,
     rc::Rc,
     time::Duration,
@@ -32,6 +32,9 @@ const PAUSE_WHEN_EXHAUSTED: Duration = Duration::from_millis(20);
 
 /// How much of what was waited for is read by way of the stack.
 const FIRST_BYTES: usize = 4096;
+
+/// Pieces handed to the kernel with one call.
+const PIECES_MAX: usize = 64;
 
 type PendingAccept = Pin<Box<dyn Future<Output = io::Result<TcpStream>>>>;
 
@@ -151,14 +154,50 @@ impl Stream {
 
     /// The two directions, each for a task of its own.
     pub fn split(self) -> (ReadHalf, WriteHalf) {
-        let read = ReadHalf { inner: Rc::clone(&self.inner), ready_reads: 0 };
+        let (inner, peer_address) = (Rc::clone(&self.inner), self.peer_address);
+        let read = ReadHalf { inner, peer_address, ready_reads: 0 };
         (read, WriteHalf { inner: self.inner })
+    }
+}
+
+/// A connection between two cores: one has let go of it, the other has not yet taken it up. Dropped, it is closed.
+#[derive(Debug)]
+pub struct MovingStream {
+    descriptor: OwnedFd,
+    peer_address: SocketAddr,
+}
+
+impl MovingStream {
+    /// Takes a connection off this core: both halves of one [`Stream`]. What has been read of it must be handed
+    /// on by the caller; what the kernel still holds of it goes along. Gives the connection back if there is no
+    /// descriptor left.
+    pub fn depart(read: ReadHalf, write: WriteHalf) -> Result<MovingStream, Stream> {
+        let ReadHalf { inner, peer_address, .. } = read;
+        debug_assert!(Rc::ptr_eq(&inner, &write.inner), "halves of two connections");
+        // SAFETY: `inner` owns the descriptor and outlives the borrow.
+        let descriptor = unsafe { BorrowedFd::borrow_raw(inner.borrow().as_raw_fd()) };
+        // glommio does not give its own away. It only polls it, so dropping the halves loses no bytes.
+        match descriptor.try_clone_to_owned() {
+            Ok(descriptor) => Ok(MovingStream { descriptor, peer_address }),
+            Err(error) => {
+                tracing::debug!(%error, "a connection stays on its core");
+                Err(Stream { inner, peer_address })
+            }
+        }
+    }
+
+    /// Takes the connection up on this core.
+    pub fn arrive(self) -> Stream {
+        // SAFETY: the descriptor is a connected socket, and given up by `into_raw_fd`.
+        let inner = unsafe { TcpStream::from_raw_fd(self.descriptor.into_raw_fd()) };
+        Stream { inner: Rc::new(RefCell::new(inner)), peer_address: self.peer_address }
     }
 }
 
 /// What the peer sends.
 pub struct ReadHalf {
     inner: Rc<RefCell<TcpStream>>,
+    peer_address: SocketAddr,
     ready_reads: u32,
 }
 
@@ -256,6 +295,60 @@ impl WriteHalf {
             }
         }
         Ok(())
+    }
+
+    /// Hands some of `pieces` to the kernel, at most `limit_bytes`, and says how many bytes that were; waits while its
+    /// buffer is full. 0 only if there is nothing to hand over. If the future is dropped before it is done, an
+    /// unknown part of the first piece has been sent.
+    pub async fn write_vectored(
+        &mut self,
+        pieces: &[IoSlice<'_>],
+        limit_bytes: usize,
+    ) -> io::Result<usize> {
+        let mut window = [IoSlice::new(&[]); PIECES_MAX];
+        let mut left_bytes = limit_bytes;
+        let mut count = 0;
+        for (place, piece) in window.iter_mut().zip(pieces) {
+            let part = piece.get(..piece.len().min(left_bytes)).unwrap_or_default();
+            if part.is_empty() && !piece.is_empty() {
+                break;
+            }
+            left_bytes -= part.len();
+            *place = IoSlice::new(part);
+            count += 1;
+        }
+        let window = window.get(..count).unwrap_or_default();
+        loop {
+            match self.send_now(window) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                done => return done,
+            }
+            // glommio waits until it can send something, and sends it.
+            let first = window.iter().find(|piece| !piece.is_empty());
+            let first = first.map(|piece| &**piece).unwrap_or_default();
+            let sent = poll_fn(|context| {
+                Pin::new(&mut *self.inner.borrow_mut()).poll_write(context, first)
+            })
+            .await;
+            match sent {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                done => return done,
+            }
+        }
+    }
+
+    fn send_now(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        let stream = self.inner.borrow();
+        // SAFETY: `stream` owns the descriptor and outlives the borrow.
+        let descriptor = unsafe { BorrowedFd::borrow_raw(stream.as_raw_fd()) };
+        let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+        match pieces {
+            [] => Ok(0),
+            [piece] => SockRef::from(&descriptor).send_with_flags(piece, flags),
+            pieces => SockRef::from(&descriptor).send_vectored_with_flags(pieces, flags),
+        }
     }
 
     /// Tells the peer that no more will come (a TCP FIN). Reading goes on.

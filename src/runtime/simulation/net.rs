@@ -1,6 +1,6 @@
 //! The sockets of the facade, on the simulated network.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::rc::Rc;
 
@@ -65,7 +65,7 @@ pub async fn connect(address: SocketAddr) -> io::Result<Stream> {
 }
 
 /// One side of a connection; the socket is closed when its last part is dropped.
-struct Ends {
+pub(super) struct Ends {
     connection: Rc<Connection>,
     is_server: bool,
 }
@@ -121,6 +121,44 @@ impl Stream {
     /// The two directions, to be used by two tasks.
     pub fn split(self) -> (ReadHalf, WriteHalf) {
         (ReadHalf { ends: Rc::clone(&self.ends) }, WriteHalf { ends: self.ends })
+    }
+}
+
+/// A connection between two cores: one has let go of it, the other has not yet taken it up. Dropped, it is closed.
+///
+/// It may be sent, so it only names what the world keeps meanwhile.
+#[derive(Debug)]
+pub struct MovingStream {
+    number: u64,
+}
+
+impl MovingStream {
+    /// Takes a connection off this core: both halves of one [`Stream`]. The seed may give it back, as if
+    /// there were no descriptor left.
+    pub fn depart(read: ReadHalf, write: WriteHalf) -> Result<MovingStream, Stream> {
+        debug_assert!(Rc::ptr_eq(&read.ends, &write.ends), "halves of two connections");
+        if world().random.chance(1, 50) {
+            return Err(Stream { ends: read.ends });
+        }
+        Ok(MovingStream { number: world().network.keep_moving(read.ends) })
+    }
+
+    /// Takes the connection up on this core.
+    #[expect(
+        clippy::expect_used,
+        reason = "only this and `drop` take away what `depart` has put there"
+    )]
+    pub fn arrive(self) -> Stream {
+        let ends = world().network.take_moving(self.number);
+        Stream { ends: ends.expect("a moving stream is kept until it arrives") }
+    }
+}
+
+impl Drop for MovingStream {
+    fn drop(&mut self) {
+        // Dropped after the world has let go of it.
+        let left = try_world().and_then(|world| world.network.take_moving(self.number));
+        drop(left);
     }
 }
 
@@ -236,6 +274,24 @@ impl WriteHalf {
             pipe.changed.notify_waiters();
         }
         Ok(())
+    }
+
+    /// Writes some of `pieces`, as much as the seed says but at most `limit_bytes`; says how many bytes.
+    pub async fn write_vectored(
+        &mut self,
+        pieces: &[IoSlice<'_>],
+        limit_bytes: usize,
+    ) -> io::Result<usize> {
+        let all: Vec<u8> = pieces.iter().flat_map(|piece| piece.iter().copied()).collect();
+        let most = all.len().min(limit_bytes);
+        let random = &world().random;
+        let count = match most {
+            0 => 0,
+            most if random.chance(3, 4) => most,
+            most => random.between(1, most as u64) as usize,
+        };
+        self.write_all(all.get(..count).unwrap_or_default()).await?;
+        Ok(count)
     }
 
     /// Says that nothing more will come. What was written still arrives.

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 
 use super::executor::Owner;
 use super::machine::CrashKind;
+use super::net::Ends;
 use super::random::Random;
 
 /// How a pipe ends.
@@ -84,6 +85,8 @@ pub(super) struct ListenerState {
 pub(super) struct Network {
     listeners: RefCell<BTreeMap<SocketAddr, Vec<Rc<ListenerState>>>>,
     connections: RefCell<BTreeMap<u64, Rc<Connection>>>,
+    /// Sides of connections that go from one core to another.
+    moving: RefCell<BTreeMap<u64, Rc<Ends>>>,
     next_connection: Cell<u64>,
     next_port: Cell<u16>,
     delay_factor: u64,
@@ -96,6 +99,7 @@ impl Network {
         Network {
             listeners: RefCell::default(),
             connections: RefCell::default(),
+            moving: RefCell::default(),
             next_connection: Cell::new(1),
             next_port: Cell::new(40_000),
             delay_factor: if random.chance(1, 4) { 20 } else { 1 },
@@ -178,6 +182,17 @@ impl Network {
             capacity_bytes: random.choose([4 << 10, 64 << 10, 1 << 20]),
             delay_us: (5, slowest_us),
         }
+    }
+
+    /// Keeps one side of a connection until it is taken again by the number that this gives.
+    pub fn keep_moving(&self, ends: Rc<Ends>) -> u64 {
+        let number = self.next_connection.replace(self.next_connection.get() + 1);
+        self.moving.borrow_mut().insert(number, ends);
+        number
+    }
+
+    pub fn take_moving(&self, number: u64) -> Option<Rc<Ends>> {
+        self.moving.borrow_mut().remove(&number)
     }
 
     pub fn forget(&self, connection: &Connection) {

@@ -11,10 +11,6 @@ fn any_port() -> SocketAddr {
     ([127, 0, 0, 1], 0).into()
 }
 
-fn open_descriptors() -> usize {
-    std::fs::read_dir("/proc/self/fd").unwrap().count()
-}
-
 /// Given a listener, when a client sends and finishes, then the other side reads it all, then the end; and can
 /// still answer.
 #[test]
@@ -78,38 +74,85 @@ fn spare_memory_is_filled_in_order() {
     .unwrap();
 }
 
-/// Given accepted connections, when they are dropped, also while a read waits, then their descriptors are closed
-/// and the peer sees the end; and an accept that was given up loses no connection.
+/// Given a connection that a core has used, when it moves to another core while the peer sends, then the other core
+/// reads on where the first stopped, and answers; and one that nobody takes up is closed.
 #[test]
-fn dropped_connections_are_closed() {
+fn a_connection_moves_to_another_core() {
+    use model::CoreId;
+    use runtime::net::MovingStream;
+    let running = runtime::start(runtime::CoresConfig::new(2), |_, _| ()).unwrap();
+    let cores = running.cores().clone();
+    let elsewhere = cores.clone();
+    let listening = cores.call(CoreId(0), move |_| async move {
+        let listener = Listener::bind(any_port()).unwrap();
+        let address = listener.local_addr().unwrap();
+        runtime::spawn("accept", async move {
+            loop {
+                let (mut read, write) = listener.accept().await.unwrap().split();
+                let mut first = [0; 3];
+                read.read_exact(&mut first).await.unwrap();
+                let moving = MovingStream::depart(read, write).ok().unwrap();
+                if first == *b"end" {
+                    continue;
+                }
+                elsewhere.post(CoreId(1), move |_| {
+                    runtime::spawn("echo", async move {
+                        let (mut read, mut write) = moving.arrive().split();
+                        let mut rest = [0; 6];
+                        read.read_exact(&mut rest).await.unwrap();
+                        write.write_all(&rest).await.unwrap();
+                        write.write_all(&[runtime::current_core().0 as u8]).await.unwrap();
+                    });
+                });
+            }
+        });
+        address
+    });
+    let address = futures_lite::future::block_on(listening).unwrap();
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    // The second three may come before, while or after it moves.
+    for part in [b"abc", b"def", b"ghi"] {
+        std::io::Write::write_all(&mut stream, part).unwrap();
+    }
+    let mut answer = [0; 7];
+    std::io::Read::read_exact(&mut stream, &mut answer).unwrap();
+    assert_eq!(answer, *b"defghi\x01");
+
+    let mut dropped = std::net::TcpStream::connect(address).unwrap();
+    std::io::Write::write_all(&mut dropped, b"end").unwrap();
+    assert_eq!(std::io::Read::read(&mut dropped, &mut answer).unwrap(), 0, "the end");
+    running.stop().unwrap();
+}
+
+/// Given pieces of all sizes, more than the kernel takes at once, when they are written together, then they arrive in
+/// order, at most `limit_bytes` at a time.
+#[test]
+fn pieces_are_written_in_order() {
+    use std::io::IoSlice;
     runtime::run_single(|| async {
         let listener = Listener::bind(any_port()).unwrap();
         let address = listener.local_addr().unwrap();
-        let given_up = runtime::timeout(Duration::from_millis(1), listener.accept()).await;
-        assert!(given_up.is_err());
-        // The first connection takes what stays for good.
-        drop((connect(address).await.unwrap(), listener.accept().await.unwrap()));
-        runtime::sleep(Duration::from_millis(20)).await;
-        let before = open_descriptors();
-        for _ in 0..50 {
-            let client = connect(address).await.unwrap();
-            let server = listener.accept().await.unwrap();
-            assert_eq!(server.peer_address().ip(), address.ip());
-            let (mut server_read, server_write) = server.split();
-            let mut buffer = [0; 10];
-            let waiting =
-                runtime::timeout(Duration::from_millis(1), server_read.read(&mut buffer)).await;
-            assert!(waiting.is_err());
-            drop((server_read, server_write));
-            let (mut read, _write) = client.split();
-            assert_eq!(read.read(&mut [0; 10]).await.unwrap(), 0);
+        let pieces: Vec<Vec<u8>> =
+            (0..300usize).map(|n| vec![n as u8; (n * n * 7) % 200_000]).collect();
+        let expected = pieces.concat();
+        let server = runtime::spawn_joinable("server", async move {
+            let (mut read, _write) = listener.accept().await.unwrap().split();
+            let mut all = vec![0; expected.len()];
+            // So late that the writer must wait.
+            runtime::sleep(Duration::from_millis(20)).await;
+            read.read_exact(&mut all).await.unwrap();
+            assert!(all == expected);
+        });
+        let (_read, mut write) = connect(address).await.unwrap().split();
+        let mut slices: Vec<_> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
+        let mut rest = slices.as_mut_slice();
+        assert_eq!(write.write_vectored(&[], 10).await.unwrap(), 0);
+        while !rest.is_empty() {
+            let count = write.write_vectored(rest, 100_000).await.unwrap();
+            assert!(count <= 100_000);
+            IoSlice::advance_slices(&mut rest, count);
         }
-        runtime::sleep(Duration::from_millis(20)).await;
-        assert!(
-            open_descriptors() <= before,
-            "{} descriptors, {before} before",
-            open_descriptors()
-        );
+        server.await;
     })
     .unwrap();
 }
