@@ -1,7 +1,7 @@
 //! Fetch: read every partition where it lives; wait on the partitions, without polling, until
 //! there is enough.
 
-use std::{collections::BTreeMap, rc::Rc, time::Duration};
+use std::{collections::BTreeMap, pin::pin, rc::Rc, time::Duration};
 
 use futures_util::{
     FutureExt,
@@ -11,23 +11,36 @@ use futures_util::{
 use lane::OwnedPartition;
 use model::{CoreId, LeaderEpoch, Offset};
 use partition::StorageError;
-use runtime::{Call, sync::oneshot};
+use runtime::sync::oneshot;
 
-use crate::{Broker, BrokerError, FetchPartition, FetchRequest, Fetched, Outcome};
+use crate::{
+    Broker, BrokerError, FetchPartition, FetchRequest, Fetched, Outcome, StandingReads,
+    standing_reads::{Known, refused},
+};
 
 /// A partition of a request with its place there.
-type Placed = (usize, FetchPartition);
+pub(crate) type Placed = (usize, FetchPartition);
 
 /// What became of it, with the same place.
-type PlacedOutcome = (usize, Outcome<Fetched>);
+pub(crate) type PlacedOutcome = (usize, Outcome<Fetched>);
 
 impl Broker {
     /// Reads what is there, and waits for more if that is less than `min_bytes` and no partition
     /// is in error. The answers stand in the order of the request. Dropping the future ends the
     /// wait on every core.
     pub async fn fetch(self: &Rc<Self>, request: FetchRequest) -> Vec<Outcome<Fetched>> {
+        self.fetch_again(request, &StandingReads::default()).await
+    }
+
+    /// The same for a reader that has asked before and will ask again.
+    pub async fn fetch_again(
+        self: &Rc<Self>,
+        request: FetchRequest,
+        standing: &StandingReads,
+    ) -> Vec<Outcome<Fetched>> {
+        let _waiting = standing.begin_waiting();
         let deadline = runtime::now() + request.max_wait;
-        let mut outcomes = self.read_all(&request).await;
+        let mut outcomes = self.read_all(&request, standing).await;
         loop {
             let failed = outcomes.iter().any(Result::is_err);
             let size_bytes: usize = outcomes.iter().flatten().map(Fetched::size_bytes).sum();
@@ -37,14 +50,18 @@ impl Broker {
                 self.given.note(&request, &outcomes, &self.catalog);
                 return outcomes;
             }
-            for (place, outcome) in self.wait(&request, &outcomes, deadline - now).await {
+            for (place, outcome) in self.wait(&request, &outcomes, deadline - now, standing).await {
                 put(&mut outcomes, place, outcome);
             }
             keep_within(&mut outcomes, request.max_bytes);
         }
     }
 
-    async fn read_all(self: &Rc<Self>, request: &FetchRequest) -> Vec<Outcome<Fetched>> {
+    async fn read_all(
+        self: &Rc<Self>,
+        request: &FetchRequest,
+        standing: &StandingReads,
+    ) -> Vec<Outcome<Fetched>> {
         let mut outcomes: Vec<Outcome<Fetched>> =
             vec![Err(BrokerError::Stopping); request.partitions.len()];
         let mut groups: BTreeMap<CoreId, Vec<Placed>> = BTreeMap::new();
@@ -55,33 +72,41 @@ impl Broker {
             }
         }
         let max_bytes = request.max_bytes;
-        let mut here = None;
-        let mut there: Vec<Call<Vec<PlacedOutcome>>> = Vec::new();
+        let here = groups.remove(&self.core);
+        standing.keep_only(|core| groups.contains_key(&core));
+        let mut there = FuturesUnordered::new();
         for (core, group) in groups {
-            if core == self.core {
-                here = Some(group);
-            } else {
-                there.push(self.cores.call(core, move |owner: Rc<Broker>| async move {
-                    owner.read_here(group, max_bytes).await
-                }));
+            match standing.know(core, &group, request) {
+                Known::Nothing => there.push(self.read_there(core, group, request, standing)),
+                Known::Read(group) | Known::Waits(group) => {
+                    group.into_iter().for_each(|(place, got)| put(&mut outcomes, place, got));
+                }
             }
+        }
+        // Posts the questions before this core reads its own.
+        let mut answers = Vec::new();
+        while let Some(Some(answer)) = there.next().now_or_never() {
+            answers.push(answer);
         }
         if let Some(group) = here {
-            for (place, outcome) in self.read_here(group, max_bytes).await {
-                put(&mut outcomes, place, outcome);
-            }
+            answers.push(self.read_here(group, max_bytes).await);
         }
-        for call in there {
-            for (place, outcome) in call.await.unwrap_or_default() {
-                put(&mut outcomes, place, outcome);
-            }
+        while let Some(answer) = there.next().await {
+            answers.push(answer);
+        }
+        for (place, outcome) in answers.into_iter().flatten() {
+            put(&mut outcomes, place, outcome);
         }
         keep_within(&mut outcomes, max_bytes);
         outcomes
     }
 
     /// Reads partitions of this core, in order, until the byte budget is spent.
-    async fn read_here(&self, group: Vec<Placed>, max_bytes: usize) -> Vec<PlacedOutcome> {
+    pub(crate) async fn read_here(
+        &self,
+        group: Vec<Placed>,
+        max_bytes: usize,
+    ) -> Vec<PlacedOutcome> {
         let mut left_bytes = max_bytes;
         let mut any = false;
         let mut outcomes = Vec::with_capacity(group.len());
@@ -143,6 +168,7 @@ impl Broker {
         request: &FetchRequest,
         outcomes: &[Outcome<Fetched>],
         at_most: Duration,
+        standing: &StandingReads,
     ) -> Vec<PlacedOutcome> {
         let mut groups: BTreeMap<CoreId, Vec<(Placed, Offset)>> = BTreeMap::new();
         for (place, (partition, outcome)) in request.partitions.iter().zip(outcomes).enumerate() {
@@ -156,26 +182,34 @@ impl Broker {
         for (core, group) in groups {
             if core == self.core {
                 waits.push(Either::Left(self.read_when_appended(group, max_bytes)));
-            } else {
+            } else if !standing.stands(core) {
                 let (cancel, cancelled) = oneshot::channel::<()>();
                 cancels.push(cancel);
-                let places: Vec<usize> = group.iter().map(|((place, _), _)| *place).collect();
+                let asked: Vec<Placed> = group.iter().map(|(placed, _)| *placed).collect();
                 let call = self.cores.call(core, move |owner: Rc<Broker>| async move {
-                    let read = std::pin::pin!(owner.read_when_appended(group, max_bytes));
+                    let read = pin!(owner.read_when_appended(group, max_bytes));
                     match future::select(read, cancelled).await {
                         Either::Left((read, _)) => read,
                         Either::Right(_) => Vec::new(),
                     }
                 });
                 // A core that has stopped is told as by the first read, not waited for again.
-                let stopped = move |_| {
-                    places.into_iter().map(|place| (place, Err(BrokerError::Stopping))).collect()
-                };
-                waits.push(Either::Right(call.map(|read| read.unwrap_or_else(stopped))));
+                waits.push(Either::Right(
+                    call.map(move |read| read.unwrap_or_else(|_| refused(&asked))),
+                ));
             }
         }
+        let here_or_new = async {
+            match waits.next().await {
+                Some(read) => read,
+                None => future::pending().await,
+            }
+        };
+        let here_or_new = pin!(here_or_new);
+        let first = future::select(here_or_new, standing.next());
         // A timeout is as good an end as any.
-        runtime::timeout(at_most, waits.next()).await.ok().flatten().unwrap_or_default()
+        let first = runtime::timeout(at_most, first).await;
+        first.map(|first| first.factor_first().0).unwrap_or_default()
     }
 
     async fn read_when_appended(
@@ -188,7 +222,7 @@ impl Broker {
         self.read_here(placed, max_bytes).await
     }
 
-    async fn wait_here(&self, group: impl Iterator<Item = (FetchPartition, Offset)>) {
+    pub(crate) async fn wait_here(&self, group: impl Iterator<Item = (FetchPartition, Offset)>) {
         let mut appends = FuturesUnordered::new();
         for (wanted, beyond) in group {
             // A partition that is gone has something to tell, too: do not wait.

@@ -32,6 +32,7 @@ pub mod offsets;
 pub mod operations;
 mod producer_ids;
 pub mod settings;
+mod standing_reads;
 pub mod start;
 mod topics;
 mod transaction_ends;
@@ -52,6 +53,7 @@ pub use group_offsets::{
 pub use handle::BrokerHandle;
 pub use operations::*;
 pub use settings::{BrokerSettings, StorageSettings};
+pub use standing_reads::StandingReads;
 pub use start::{RecoverySummary, RunningBroker, StartError};
 pub use transaction_ends::marker;
 pub use transactional_append::InTransaction;

@@ -9,6 +9,10 @@ pub struct BrokerSettings {
     pub data_dir: PathBuf,
     /// Lane-owning cores, at least 1.
     pub cores: usize,
+    /// Whether each core's thread stays on one CPU.
+    pub pin_cores: bool,
+    /// How long a core with nothing to do goes on looking before it sleeps, in microseconds.
+    pub idle_spin_us: u64,
     /// Memory for tails, requests and replies on all cores together, in bytes.
     pub memory_bytes: u64,
     /// The address that Kafka clients are told to connect to.

@@ -98,7 +98,11 @@ impl RunningBroker {
     /// simulation's main task.
     pub async fn start(settings: BrokerSettings) -> Result<RunningBroker, StartError> {
         let settings = Arc::new(settings);
-        let config = CoresConfig::new(settings.cores.max(1));
+        let config = CoresConfig {
+            pinned: settings.pin_cores,
+            spin_before_park: Duration::from_micros(settings.idle_spin_us),
+            ..CoresConfig::new(settings.cores.max(1))
+        };
         let running = runtime::start(config, move |core, cores| {
             Broker::new(core, cores, Arc::clone(&settings))
         })

@@ -25,6 +25,8 @@ pub struct DoorMetrics {
     pub(crate) sent_bytes: Counter,
     /// Connections accepted.
     pub(crate) accepted: Counter,
+    /// Connections taken up that another core had accepted.
+    pub(crate) taken_up: Counter,
     /// Connections closed because of what the client sent, or did not go on to send.
     pub(crate) closed_for_cause: Counter,
 }
@@ -68,6 +70,7 @@ impl DoorMetrics {
             received_bytes: Counter::default(),
             sent_bytes: Counter::default(),
             accepted: Counter::default(),
+            taken_up: Counter::default(),
             closed_for_cause: Counter::default(),
         }
     }
@@ -103,6 +106,8 @@ pub struct DoorCounts {
     pub connections_open: usize,
     /// Connections accepted so far.
     pub connections_accepted: u64,
+    /// Connections taken up so far that another core had accepted.
+    pub connections_taken_up: u64,
     /// Connections closed because of what the client sent, or did not go on to send.
     pub connections_closed_for_cause: u64,
     /// Memory taken by requests and replies, in bytes.

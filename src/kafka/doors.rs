@@ -14,6 +14,7 @@ use thiserror::Error;
 
 use crate::{
     door_metrics::{DoorQuestions, DoorReader},
+    moves::Neighbours,
     server::{self, KafkaConfig},
 };
 
@@ -54,19 +55,25 @@ impl Doors {
             stopped: Vec::new(),
             reader: DoorReader::default(),
         };
+        let neighbours = Neighbours::new(broker.core_count());
         for core in 0..broker.core_count() {
             let core = CoreId(u16::try_from(core).unwrap_or(u16::MAX));
-            doors.open_one(broker, core).await?;
+            doors.open_one(broker, core, neighbours.clone()).await?;
         }
         Ok(doors)
     }
 
-    async fn open_one(&mut self, broker: &BrokerHandle, core: CoreId) -> Result<(), OpenError> {
+    async fn open_one(
+        &mut self,
+        broker: &BrokerHandle,
+        core: CoreId,
+        neighbours: Neighbours,
+    ) -> Result<(), OpenError> {
         let address = self.local_address;
         let mut stop = self.stop.subscribe();
         let (done, stopped) = oneshot::channel();
         let opened = broker.call(core, move |broker: std::rc::Rc<Broker>| async move {
-            let server = server::serve(broker, KafkaConfig { listen: address })?;
+            let server = server::serve(broker, KafkaConfig { listen: address }, neighbours)?;
             let local_address = server.local_address();
             let questions = DoorReader::answer_here(server.counts());
             runtime::spawn("kafka stop", async move {

@@ -128,6 +128,16 @@ impl FrameReader {
         }
     }
 
+    /// Whether nothing of a further frame has been read, so that [`FrameReader::into_half`] loses nothing.
+    pub fn is_between_frames(&self) -> bool {
+        self.buffered().is_empty() && !self.ended
+    }
+
+    /// Gives the socket back; what is buffered is lost.
+    pub fn into_half(self) -> ReadHalf {
+        self.half
+    }
+
     fn buffered(&self) -> &[u8] {
         self.buffer.get(self.start..self.end).unwrap_or_default()
     }

@@ -7,7 +7,10 @@
 
 use bytes::{BufMut, BytesMut};
 
-use crate::wire::{Malformed, Reader};
+use crate::{
+    rope::Rope,
+    wire::{Malformed, Reader},
+};
 
 /// The fixed part, which every version of every request begins with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,9 +64,9 @@ impl ReplyFrame {
     }
 
     /// Fills in the size; `None` if the reply is too large for its size field.
-    pub fn finish(mut bytes: BytesMut) -> Option<BytesMut> {
-        let size = i32::try_from(bytes.len().checked_sub(4)?).ok()?;
-        bytes.get_mut(..4)?.copy_from_slice(&size.to_be_bytes());
-        Some(bytes)
+    pub fn finish(mut reply: Rope) -> Option<Rope> {
+        let size = i32::try_from(reply.len().checked_sub(4)?).ok()?;
+        reply.own().get_mut(..4)?.copy_from_slice(&size.to_be_bytes());
+        Some(reply)
     }
 }

@@ -10,7 +10,7 @@
 //! control plane; Produce, Fetch and ApiVersions are written by hand in [`codec`].
 //!
 //! **Where it runs.** On each lane-owning core, through `runtime`; a connection stays on the core
-//! that accepted it.
+//! that accepted it, or moves to the one whose partitions alone it works with ([`affinity`]).
 //!
 //! **What it must never do.** Take memory for a size or a count before it is admitted or checked
 //! ([`budget`], [`guard`]); let the crate decode a body that the guard has not seen; answer one
@@ -20,6 +20,7 @@
 //! **Where to start reading.** [`connection`] (the life of a request), then [`apis`] and
 //! `handlers/produce.rs`, then [`request::parse`] and [`guard`].
 
+mod affinity;
 pub mod apis;
 mod authorized_operations;
 pub mod budget;
@@ -34,13 +35,16 @@ pub mod guard;
 mod handlers;
 pub mod header;
 mod limits;
+mod moves;
+mod open_connections;
 mod questions;
 mod reply_errors;
 pub mod request;
+mod rope;
 mod server;
 mod topics;
 pub mod wire;
 
 pub use door_metrics::{ApiCounts, DoorCounts, DoorReader, error_name};
 pub use doors::{Doors, OpenError};
-pub use server::{KafkaConfig, Server, serve};
+pub use server::KafkaConfig;

@@ -2,13 +2,15 @@
 
 use std::{cell::Cell, future::Future, pin::Pin, rc::Rc};
 
-use broker::Broker;
+use broker::{Broker, StandingReads};
 use bytes::BytesMut;
 use kafka_protocol::protocol::{Decodable, Encodable};
+use model::TopicPartition;
 use runtime::{net::SocketAddr, sync::Notify};
 use thiserror::Error;
 
 use crate::{
+    affinity::Affinity,
     apis::{self, Api},
     budget::{Admission, MemoryBudget},
     door_metrics::ApiMetrics,
@@ -16,6 +18,7 @@ use crate::{
     header::{self, FixedHeader, ReplyFrame},
     limits::Limits,
     reply_errors::ErrorCodes,
+    rope::Rope,
     wire::{Malformed, Reader, Writer},
 };
 
@@ -24,8 +27,10 @@ use crate::{
 pub enum Reply {
     /// A whole frame, size and header included.
     Frame(BytesMut),
-    /// As `Frame`, with its share of the memory budget.
-    Large(BytesMut, Admission),
+    /// As `Frame`, in pieces.
+    Pieces(Rope),
+    /// As `Pieces`, with its share of the memory budget.
+    Large(Rope, Admission),
     /// Nothing is sent (`acks=0`).
     Nothing,
     /// The connection is closed; the text says why, for the log.
@@ -73,6 +78,10 @@ pub struct Request {
     pub budget: MemoryBudget,
     /// When the client goes.
     pub disconnect: Disconnect,
+    /// What the connection's fetches wait for on other cores.
+    pub standing: Rc<StandingReads>,
+    /// To be told which cores the request is for, if it is for partitions.
+    pub affinity: Affinity,
     /// Where the client is.
     pub peer: SocketAddr,
     /// What the client calls itself; empty but for [`apis::CLIENT_NAMED`].
@@ -90,6 +99,11 @@ impl Request {
     /// Where the client is, as Kafka's tools show it.
     pub fn client_host(&self) -> String {
         format!("/{}", self.peer.ip())
+    }
+
+    /// Says which partitions the request is for: a connection goes where its partitions are.
+    pub fn note_owners(&self, partitions: impl Iterator<Item = TopicPartition>) {
+        self.affinity.note(partitions.filter_map(|partition| self.broker.owner(partition).ok()));
     }
 
     /// What the handler needs to keep for its reply.
@@ -175,7 +189,10 @@ impl ReplyTo {
         self.count_errors(codes);
         let mut writer = Writer::new(self.begin(body_bytes), self.flexible);
         write(&mut writer);
-        self.finish(writer.into_bytes())
+        match ReplyFrame::finish(writer.into_rope()) {
+            Some(rope) => Reply::Pieces(rope),
+            None => too_large(),
+        }
     }
 
     /// Counts the error codes of a reply; 0 is none.
@@ -188,11 +205,15 @@ impl ReplyTo {
     }
 
     fn finish(&self, bytes: BytesMut) -> Reply {
-        match ReplyFrame::finish(bytes) {
-            Some(frame) => Reply::Frame(frame),
-            None => Reply::Close("a reply exceeds 2 GiB".to_owned()),
+        match ReplyFrame::finish(Rope::from(bytes)) {
+            Some(rope) => Reply::Frame(rope.into_bytes()),
+            None => too_large(),
         }
     }
+}
+
+fn too_large() -> Reply {
+    Reply::Close("a reply exceeds 2 GiB".to_owned())
 }
 
 /// A frame that was understood as far as its header, and whose body passed the guard.

@@ -35,6 +35,16 @@ fn unknown(error: ResponseError) -> Refusal {
     Refusal::new(error, what)
 }
 
+/// A refusal as somebody understands it who called the topic so: one that went away under its name was never
+/// called by an id.
+pub fn refusal_of(topic: &TopicRef, refusal: Refusal) -> Refusal {
+    let by_id = refusal.code == ResponseError::UnknownTopicId.code();
+    match topic {
+        TopicRef::Name(_) if by_id => unknown(ResponseError::UnknownTopicOrPartition),
+        TopicRef::Name(_) | TopicRef::Id(_) => refusal,
+    }
+}
+
 /// The partition of a topic, or UNKNOWN_TOPIC_OR_PARTITION.
 pub fn partition(topic: &Topic, index: i32) -> Result<TopicPartition, Refusal> {
     match u32::try_from(index) {

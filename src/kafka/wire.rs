@@ -4,9 +4,11 @@
 //! lengths and tagged fields, are KIP-482. Nothing here reserves memory from a count of the wire:
 //! [`Reader::array`] checks it against the bytes that remain and against a limit on elements.
 
-use bytes::{BufMut, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use model::TopicId;
 use thiserror::Error;
+
+use crate::rope::Rope;
 
 /// Most elements (array entries and unknown tagged fields) that one request may hold. A decoded
 /// element costs some hundred bytes, so this bounds what a request can cost beyond its own bytes.
@@ -220,58 +222,68 @@ impl<'a> Reader<'a> {
 /// Writes primitives to the end of a reply.
 #[derive(Debug)]
 pub struct Writer {
-    bytes: BytesMut,
+    rope: Rope,
     flexible: bool,
 }
 
 impl Writer {
     /// Continues `bytes` in a `flexible` version or not.
     pub fn new(bytes: BytesMut, flexible: bool) -> Writer {
-        Writer { bytes, flexible }
+        Writer { rope: Rope::from(bytes), flexible }
+    }
+
+    /// What was written, in one piece.
+    pub fn into_bytes(self) -> BytesMut {
+        self.rope.into_bytes()
     }
 
     /// What was written.
-    pub fn into_bytes(self) -> BytesMut {
-        self.bytes
+    pub fn into_rope(self) -> Rope {
+        self.rope
+    }
+
+    /// Bytes as they are, without a length, and without a copy if they are many.
+    pub fn shared(&mut self, bytes: &Bytes) {
+        self.rope.share(bytes);
     }
 
     /// INT8
     pub fn int8(&mut self, value: i8) {
-        self.bytes.put_i8(value);
+        self.rope.own().put_i8(value);
     }
 
     /// INT16
     pub fn int16(&mut self, value: i16) {
-        self.bytes.put_i16(value);
+        self.rope.own().put_i16(value);
     }
 
     /// INT32
     pub fn int32(&mut self, value: i32) {
-        self.bytes.put_i32(value);
+        self.rope.own().put_i32(value);
     }
 
     /// INT64
     pub fn int64(&mut self, value: i64) {
-        self.bytes.put_i64(value);
+        self.rope.own().put_i64(value);
     }
 
     /// UUID of a topic
     pub fn topic_id(&mut self, id: TopicId) {
-        self.bytes.put_slice(&id.to_bytes());
+        self.rope.own().put_slice(&id.to_bytes());
     }
 
     /// Bytes as they are, without a length.
     pub fn raw(&mut self, bytes: &[u8]) {
-        self.bytes.put_slice(bytes);
+        self.rope.own().put_slice(bytes);
     }
 
     /// UNSIGNED_VARINT
     pub fn unsigned_varint(&mut self, mut value: u32) {
         while value >= 0x80 {
-            self.bytes.put_u8((value & 0x7f) as u8 | 0x80);
+            self.rope.own().put_u8((value & 0x7f) as u8 | 0x80);
             value >>= 7;
         }
-        self.bytes.put_u8(value as u8);
+        self.rope.own().put_u8(value as u8);
     }
 
     /// STRING or COMPACT_STRING. Longer than 32,767 bytes is cut at a character boundary: only

@@ -18,7 +18,10 @@ use crate::{
 /// The least that is worth a read.
 const READ_BYTES_MIN: usize = 64 << 10;
 /// The most that one read asks for, unless one batch is larger.
-pub(crate) const READ_BYTES_MAX: usize = 1 << 20;
+pub(crate) const READ_BYTES_MAX: usize = 256 << 10;
+
+/// After a read of so much everybody else on the core gets a turn.
+const TURN_BYTES: usize = 128 << 10;
 
 /// A position in a segment's file. What was written before the cursor was made is what it sees.
 pub(crate) struct SegmentCursor {
@@ -128,6 +131,10 @@ impl SegmentCursor {
             .await
             .map_err(StorageError::io("read", &self.segment.path()))?;
         self.buffer_position = self.position;
+        if self.buffer.len() >= TURN_BYTES {
+            // From the page cache it came without a wait: who reads old records must not hold up the rest.
+            runtime::yield_now().await;
+        }
         if self.buffer.len() < count {
             return Err(self.damaged(format!(
                 "the file ends {} bytes into what should be {} more bytes",

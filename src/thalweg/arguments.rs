@@ -33,9 +33,25 @@ pub struct ServeArguments {
     #[arg(long, value_name = "DIR", env = "THALWEG_DATA_DIR")]
     pub data_dir: Option<PathBuf>,
 
-    /// Cores that own data, each a pinned thread [default: one per CPU].
+    /// Cores that own data, each a thread [default: one per CPU].
     #[arg(long, value_name = "N", env = "THALWEG_CORES")]
     pub cores: Option<usize>,
+
+    /// Keep each core's thread on one CPU; `false` where much else runs on the same CPUs [default:
+    /// true].
+    #[arg(
+        long,
+        value_name = "BOOLEAN",
+        env = "THALWEG_PIN_CORES",
+        num_args = 0..=1,
+        default_missing_value = "true"
+    )]
+    pub pin_cores: Option<bool>,
+
+    /// How many microseconds a core with nothing to do goes on looking before it sleeps, 0 to
+    /// 1000000: shorter latency for an idle CPU [default: 0].
+    #[arg(long, value_name = "N", env = "THALWEG_IDLE_SPIN_US")]
+    pub idle_spin_us: Option<u64>,
 
     /// Where Kafka clients connect; port 0 takes a free one [default: 127.0.0.1:9092].
     #[arg(long, value_name = "HOST:PORT", env = "THALWEG_KAFKA_LISTEN")]

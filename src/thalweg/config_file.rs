@@ -18,6 +18,8 @@ use crate::{logging::LogFormat, size::Size};
 pub struct ConfigFile {
     pub data_dir: Option<PathBuf>,
     pub cores: Option<usize>,
+    pub pin_cores: Option<bool>,
+    pub idle_spin_us: Option<u64>,
     pub kafka_listen: Option<String>,
     pub advertised_address: Option<String>,
     pub aws_listen: Option<String>,

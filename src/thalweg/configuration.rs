@@ -31,6 +31,8 @@ const MEMORY_BYTES_MAX: u64 = 4 << 30;
 /// Below this a core has no room for a few requests of the largest size, in bytes.
 const MEMORY_PER_CORE_BYTES_MIN: u64 = 32 << 20;
 const CORES_MAX: usize = 1024;
+/// A second; a core that looks longer has nothing to do.
+const IDLE_SPIN_US_MAX: u64 = 1_000_000;
 
 /// How a broker process is to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +41,10 @@ pub struct Configuration {
     pub data_dir: PathBuf,
     /// Lane-owning cores.
     pub cores: usize,
+    /// Whether each has a CPU of its own.
+    pub pin_cores: bool,
+    /// How long a core looks for work before it sleeps.
+    pub idle_spin_us: u64,
     /// Where Kafka clients connect; never port 0.
     pub kafka_listen: SocketAddr,
     /// What Kafka clients are told to connect to.
@@ -122,6 +128,8 @@ fn merge(flags: ServeArguments, file: ConfigFile) -> Result<Configuration, Confi
     check_cores(cores)?;
     let memory = flags.memory.or(file.memory).unwrap_or_else(|| default_memory(cores));
     check_memory(memory, cores)?;
+    let idle_spin_us = flags.idle_spin_us.or(file.idle_spin_us).unwrap_or(0);
+    check_idle_spin(idle_spin_us)?;
 
     let kafka_listen = flags.kafka_listen.or(file.kafka_listen);
     let kafka_listen = resolve("kafka-listen", kafka_listen.as_deref().unwrap_or(KAFKA_LISTEN))?;
@@ -149,6 +157,8 @@ fn merge(flags: ServeArguments, file: ConfigFile) -> Result<Configuration, Confi
     Ok(Configuration {
         data_dir: flags.data_dir.or(file.data_dir).unwrap_or_else(|| DATA_DIR.into()),
         cores,
+        pin_cores: flags.pin_cores.or(file.pin_cores).unwrap_or(true),
+        idle_spin_us,
         kafka_listen,
         advertised,
         aws_listen,
@@ -167,6 +177,17 @@ fn check_cores(cores: usize) -> Result<(), ConfigurationError> {
         setting: "cores",
         value: cores.to_string(),
         bounds: format!("from 1 to {CORES_MAX}"),
+    })
+}
+
+fn check_idle_spin(idle_spin_us: u64) -> Result<(), ConfigurationError> {
+    if idle_spin_us <= IDLE_SPIN_US_MAX {
+        return Ok(());
+    }
+    Err(ConfigurationError::OutOfBounds {
+        setting: "idle-spin-us",
+        value: idle_spin_us.to_string(),
+        bounds: format!("from 0 to {IDLE_SPIN_US_MAX}"),
     })
 }
 

@@ -205,6 +205,8 @@ fn settings(configuration: Configuration, aws_memory_bytes: u64) -> BrokerSettin
     BrokerSettings {
         data_dir: configuration.data_dir,
         cores: configuration.cores,
+        pin_cores: configuration.pin_cores,
+        idle_spin_us: configuration.idle_spin_us,
         memory_bytes: configuration.memory.bytes.saturating_sub(aws_memory_bytes),
         advertised_host: configuration.advertised.host,
         advertised_port: configuration.advertised.port,

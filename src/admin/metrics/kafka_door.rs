@@ -48,6 +48,13 @@ fn show_connections(page: &mut Page, cores: &[DoorCounts]) {
     page.counter("thalweg_kafka_connections_accepted_total", "Connections accepted.", |family| {
         each(cores, |core, name| family.sample(&[("core", name)], core.connections_accepted));
     });
+    page.counter(
+        "thalweg_kafka_connections_taken_up_total",
+        "Connections taken up that another core had accepted.",
+        |family| {
+            each(cores, |core, name| family.sample(&[("core", name)], core.connections_taken_up));
+        },
+    );
     let sum = |value: fn(&DoorCounts) -> u64| cores.iter().map(value).sum::<u64>();
     page.counter(
         "thalweg_kafka_connections_closed_for_cause_total",

@@ -23,6 +23,8 @@ fn settings(directory: &Path, cores: usize) -> BrokerSettings {
     BrokerSettings {
         data_dir: directory.to_owned(),
         cores,
+        pin_cores: false,
+        idle_spin_us: 0,
         memory_bytes: 256 << 20,
         advertised_host: "127.0.0.1".to_owned(),
         advertised_port: 9092,

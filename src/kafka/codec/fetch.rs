@@ -1,6 +1,6 @@
 //! Fetch requests and replies, versions 4 to 18.
 //!
-//! A reply is one buffer, built once: batches are copied into it as stored and never decoded.
+//! A reply is built once: it refers to the batches as they are stored, and they are never decoded.
 //! Version 7 brings sessions (KIP-227), 9 leader epochs (KIP-320), 12 is flexible, 13 has topic ids
 //! (KIP-516), 15 moves the replica's state to a tagged field (KIP-903).
 
@@ -249,7 +249,7 @@ fn write_partition(
     // Never null: clients fail on null records (KAFKA-18646).
     writer.count(partition.records_bytes());
     for batch in &partition.batches {
-        writer.raw(batch);
+        writer.shared(batch);
     }
     writer.no_tagged_fields();
 }

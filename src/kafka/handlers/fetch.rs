@@ -60,6 +60,7 @@ async fn serve(request: Request) -> Reply {
     let max_wait =
         if questions.any_refused() { topics::wait(0) } else { topics::wait(parsed.max_wait_ms) };
     let (partitions, places) = questions.split();
+    request.note_owners(partitions.iter().map(|partition| partition.topic));
     let max_bytes = reply_bytes_max(&request, parsed.max_bytes);
     let fetch = FetchRequest {
         partitions,
@@ -67,8 +68,9 @@ async fn serve(request: Request) -> Reply {
         min_bytes: usize::try_from(parsed.min_bytes).unwrap_or(0).min(max_bytes),
         max_wait,
     };
+    let fetched = request.broker.fetch_again(fetch, &request.standing);
     let gone = pin!(request.disconnect.clone().wait());
-    let answers = match select(pin!(request.broker.fetch(fetch)), gone).await {
+    let answers = match select(pin!(fetched), gone).await {
         Either::Left((answers, _)) => answers,
         // Nobody waits any more; dropping the fetch ends it on every core.
         Either::Right(_) => return Reply::Nothing,
@@ -77,7 +79,7 @@ async fn serve(request: Request) -> Reply {
     let share = request.budget.admit_beyond(codec::response_bytes(&fetched)).await;
     let head = FetchedHead { error_code: 0, read_committed };
     match send(reply_to, head, &fetched) {
-        Reply::Frame(frame) => Reply::Large(frame, share),
+        Reply::Pieces(rope) => Reply::Large(rope, share),
         other => other,
     }
 }
@@ -136,15 +138,17 @@ fn question(
 }
 
 fn collect(asked: Vec<codec::FetchTopic>, mut answers: Answers<Fetched>) -> Vec<FetchedTopic> {
-    let mut topics = Vec::with_capacity(asked.len());
+    let mut fetched = Vec::with_capacity(asked.len());
     for topic in asked {
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for partition in topic.partitions {
-            partitions.push(fetched_partition(partition.index, answers.take()));
+            let answer = answers.take();
+            let answer = answer.map_err(|refusal| topics::refusal_of(&topic.topic, refusal));
+            partitions.push(fetched_partition(partition.index, answer));
         }
-        topics.push(FetchedTopic { topic: topic.topic, partitions });
+        fetched.push(FetchedTopic { topic: topic.topic, partitions });
     }
-    topics
+    fetched
 }
 
 fn fetched_partition(index: i32, answer: Result<Fetched, Refusal>) -> FetchedPartition {

@@ -68,6 +68,7 @@ fn serve(mut request: Request) -> ReplyFuture {
     }
     let reply_to = request.reply_to();
     let (asked, places) = questions.split();
+    request.note_owners(asked.iter().map(|append| append.topic));
     let acks = acks.unwrap_or(Acks::Leader);
     let transaction = parsed.transactional_id.map(|id| InTransaction {
         id: id.into(),
@@ -145,6 +146,7 @@ fn collect(outline: Outline, mut answers: Answers<Appended>) -> Vec<ProducedTopi
                 log_append_time_ms: appended.log_append_time.map_or(-1, |time| time.0),
                 log_start_offset: appended.log_start.0,
             });
+            let outcome = outcome.map_err(|refusal| topics::refusal_of(&topic, refusal));
             partitions.push(ProducedPartition { index, outcome });
         }
         produced.push(ProducedTopic { topic, partitions });

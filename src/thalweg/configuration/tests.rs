@@ -26,6 +26,8 @@ fn with_nothing_said_it_serves_this_machine() {
     assert_eq!(configuration.advertised, Address { host: "127.0.0.1".into(), port: 9092 });
     assert_eq!(configuration.cores, host::cpu_count());
     assert!(configuration.memory >= memory_min(configuration.cores));
+    assert!(configuration.pin_cores);
+    assert_eq!(configuration.idle_spin_us, 0);
     assert!(configuration.configs.is_empty());
 }
 
@@ -37,6 +39,16 @@ fn a_flag_wins_over_the_file() {
     assert_eq!(configuration.cores, 2);
     assert_eq!(configuration.data_dir, PathBuf::from("/from/file"));
     assert_eq!(configuration.memory, Size { bytes: 1 << 30 });
+}
+
+#[test]
+fn cores_are_pinned_unless_told_otherwise() {
+    let pinned =
+        |arguments: &[&str], text: &str| merge(flags(arguments), file(text)).unwrap().pin_cores;
+    assert!(!pinned(&["--pin-cores", "false"], ""));
+    assert!(!pinned(&["--pin-cores=false"], "pin-cores = true\n"));
+    assert!(!pinned(&[], "pin-cores = false\n"));
+    assert!(pinned(&["--pin-cores"], "pin-cores = false\n"));
 }
 
 #[test]
@@ -92,6 +104,7 @@ fn nonsense_is_refused_with_the_setting_s_name() {
         (vec!["--advertised-address", ":9092"], "advertised-address"),
         (vec!["--admin-listen", "no"], "admin-listen"),
         (vec!["--cores", "0"], "cores"),
+        (vec!["--idle-spin-us", "1000001"], "idle-spin-us"),
         (vec!["--memory", "1MiB"], "memory"),
         (vec!["--set", "num.partitions"], "set"),
     ] {

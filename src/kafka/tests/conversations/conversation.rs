@@ -40,6 +40,8 @@ fn settings(configs: &[(&str, &str)]) -> BrokerSettings {
     BrokerSettings {
         data_dir: PathBuf::from("/data"),
         cores: 2,
+        pin_cores: false,
+        idle_spin_us: 0,
         memory_bytes: 64 << 20,
         advertised_host: "broker.test".into(),
         advertised_port: 9092,

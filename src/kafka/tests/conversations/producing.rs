@@ -30,7 +30,8 @@ pub fn produce(acks: i16, batch: impl Into<Bytes>) -> ProduceRequest {
     produce_to(acks, &[("t", 0, Some(batch.into()))])
 }
 
-fn produce_to(acks: i16, batches: &[(&str, i32, Option<Bytes>)]) -> ProduceRequest {
+/// A request with a batch for each of these partitions.
+pub fn produce_to(acks: i16, batches: &[(&str, i32, Option<Bytes>)]) -> ProduceRequest {
     let topics = batches.iter().map(|(topic, index, records)| {
         let data = PartitionProduceData::default().with_index(*index).with_records(records.clone());
         TopicProduceData::default().with_name(topic_name(topic)).with_partition_data(vec![data])

@@ -147,6 +147,8 @@ fn settings(random: &Random) -> BrokerSettings {
     BrokerSettings {
         data_dir: PathBuf::from("/data"),
         cores: random.between(1, 3) as usize,
+        pin_cores: false,
+        idle_spin_us: 0,
         memory_bytes: random.choose([32, 64, 256]) << 20,
         advertised_host: "127.0.0.1".to_owned(),
         advertised_port: address().port(),
