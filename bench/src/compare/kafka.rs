@@ -96,10 +96,6 @@ impl System for Kafka {
         }
     }
 
-    fn is_jvm(&self) -> bool {
-        true
-    }
-
     fn prepare(&self, place: &Place) -> anyhow::Result<()> {
         let properties = place.folder.join("server.properties");
         std::fs::write(&properties, self.properties(place))?;

@@ -37,10 +37,6 @@ impl System for Nisshi {
         "in its own memory: lost when it ends"
     }
 
-    fn is_jvm(&self) -> bool {
-        false
-    }
-
     fn prepare(&self, _place: &Place) -> anyhow::Result<()> {
         Ok(())
     }

@@ -36,7 +36,7 @@ pub struct CompareOptions {
     /// Size of the file that fills the page cache before each scenario, GiB; 0: none
     #[arg(long, default_value_t = 16)]
     pub page_cache_fill: u64,
-    /// Gigabytes written and read before anything is measured, for a JVM; other brokers get an eighth
+    /// Gigabytes written and read before anything is measured, by each system alike
     #[arg(long, default_value_t = 8.0)]
     pub warm_up: f64,
     /// Gigabytes of a round in which throughput is measured

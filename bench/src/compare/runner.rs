@@ -119,8 +119,7 @@ impl<'a> Runner<'a> {
             let place = Place { is_paused: true, ..Place::new(self.data.join(system.name()))? };
             system.prepare(&place)?;
             let mut running = Running::start(system.as_ref(), &place)?;
-            let share = if system.is_jvm() { 1.0 } else { 0.125 };
-            warm_up(&mut running, self.options.warm_up * share)?;
+            warm_up(&mut running, self.options.warm_up)?;
             running.pause()?;
             page_cache::write_back(&self.data)?;
             *slot = Some(running);

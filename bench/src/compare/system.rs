@@ -21,8 +21,6 @@ pub trait System {
     /// What has become of a record when it is acknowledged. Figures of different classes are never compared
     /// without it.
     fn durability(&self) -> &str;
-    /// Whether it must be warmed up as a JVM.
-    fn is_jvm(&self) -> bool;
     /// Makes an empty data folder ready for the first start.
     fn prepare(&self, place: &Place) -> anyhow::Result<()>;
     /// The command that starts it, in the foreground.

@@ -65,7 +65,7 @@ impl Results {
         let _ = writeln!(page, "| rounds | {} |", self.rounds);
         let _ = writeln!(
             page,
-            "| before | page cache filled with {} GiB; a JVM warmed up with {} GB |",
+            "| before | page cache filled with {} GiB; each system warmed up with {} GB written and read |",
             self.page_cache_fill_gibibytes, self.warm_up_gigabytes
         );
         page.push_str("\n| system | version | an acknowledged record is |\n|---|---|---|\n");

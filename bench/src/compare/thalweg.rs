@@ -62,10 +62,6 @@ impl System for Thalweg {
         "on the disk before the acknowledgement"
     }
 
-    fn is_jvm(&self) -> bool {
-        false
-    }
-
     fn prepare(&self, _place: &Place) -> anyhow::Result<()> {
         Ok(())
     }
