@@ -1,6 +1,5 @@
 //! Sockets, as `kafka` uses them.
 #![cfg(not(feature = "simulation"))]
-#![expect(clippy::unwrap_used, reason = "tests may fail this way")]
 
 use std::{io::ErrorKind, net::SocketAddr, time::Duration};
 
