@@ -6,8 +6,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use broker::{BrokerSettings, RunningBroker, StorageSettings};
-use kafka::KafkaConfig;
-use model::{Compression, CoreId};
+use kafka::{Doors, KafkaConfig};
+use model::Compression;
 use runtime::simulation::{self, CrashKind, Random, Sabotage};
 use runtime::sync::oneshot;
 
@@ -334,20 +334,9 @@ async fn kafka_is_down() -> bool {
     runtime::net::connect(address()).await.is_err()
 }
 
-/// The whole program, as `thalweg` wires it: broker, then the Kafka door on each core.
-async fn serve(settings: BrokerSettings) -> Result<RunningBroker, String> {
+/// The whole program, as `thalweg` wires it: broker, then the Kafka doors of all cores.
+async fn serve(settings: BrokerSettings) -> Result<(RunningBroker, Doors), String> {
     let running = RunningBroker::start(settings).await.map_err(|error| error.to_string())?;
-    let handle = running.handle().clone();
-    for core in 0..handle.core_count() {
-        let served = handle.call(CoreId(core as u16), |broker| async move {
-            let server = kafka::serve(broker, KafkaConfig { listen: address() })?;
-            runtime::spawn("hold the door", async move {
-                std::future::pending::<()>().await;
-                drop(server);
-            });
-            Ok::<(), std::io::Error>(())
-        });
-        served.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
-    }
-    Ok(running)
+    let doors = Doors::open(running.handle(), KafkaConfig { listen: address() }).await;
+    Ok((running, doors.map_err(|error| error.to_string())?))
 }

@@ -33,13 +33,12 @@ use std::{
 };
 
 use broker::{BrokerSettings, RunningBroker, StorageSettings};
-use kafka::KafkaConfig;
+use kafka::{Doors, KafkaConfig};
 use kafka_protocol::messages::{
     CreateTopicsRequest,
     create_topics_request::{CreatableTopic, CreatableTopicConfig},
 };
 use kafka_protocol::protocol::StrBytes;
-use model::CoreId;
 use runtime::{
     simulation::{self, CrashKind, Random, Simulation},
     sync::oneshot,
@@ -184,21 +183,10 @@ async fn start(settings: &BrokerSettings) {
     started.expect("the broker does not start").expect("it died while starting");
 }
 
-async fn serve(settings: BrokerSettings) -> RunningBroker {
+async fn serve(settings: BrokerSettings) -> (RunningBroker, Doors) {
     let running = RunningBroker::start(settings).await.expect("a healthy start");
-    let handle = running.handle().clone();
-    for core in 0..handle.core_count() {
-        let served = handle.call(CoreId(core as u16), |broker| async move {
-            let server = kafka::serve(broker, KafkaConfig { listen: address() })?;
-            runtime::spawn("hold the door", async move {
-                std::future::pending::<()>().await;
-                drop(server);
-            });
-            Ok::<(), std::io::Error>(())
-        });
-        served.await.expect("the core runs").expect("the address is free");
-    }
-    running
+    let doors = Doors::open(running.handle(), KafkaConfig { listen: address() }).await;
+    (running, doors.expect("the address is free"))
 }
 
 async fn create_topic(random: &Random) {
