@@ -34,6 +34,14 @@ def free_port():
                 continue
 
 
+def free_ports(count):
+    """So many, all different: one that is free may well be drawn twice."""
+    ports = set()
+    while len(ports) < count:
+        ports.add(free_port())
+    return ports
+
+
 class Broker:
     """Started on free loopback ports; the ports stay the same over restarts."""
 
@@ -42,9 +50,7 @@ class Broker:
         # A command that starts the command, to run it in another place.
         self.prefix = prefix
         self.arguments = arguments
-        self.kafka = f"127.0.0.1:{free_port()}"
-        self.aws = f"127.0.0.1:{free_port()}"
-        self.admin = f"127.0.0.1:{free_port()}"
+        self.kafka, self.aws, self.admin = (f"127.0.0.1:{port}" for port in free_ports(3))
         self.log_path = Path(log or f"{data_dir}.log")
         self.process = None
 
