@@ -4,6 +4,8 @@ import json
 import signal
 import subprocess
 
+from confluent_kafka import Consumer
+
 from harness.clients import CONFLUENT
 from harness.records import Record
 
@@ -34,6 +36,20 @@ def test_what_was_acknowledged_survives_a_clean_stop_and_a_kill(own_broker, topi
     read = CONFLUENT.consume(broker.kafka, topic, 0, 0, 2 * len(records))
     assert read == list(enumerate(records + records))
     assert broker.stop() == 0
+
+
+def test_it_stops_while_members_wait_for_others_to_join(own_broker, topic):
+    """Groups on every core, each with a member whose JoinGroup is not answered for a long time."""
+    broker = own_broker("--cores=2", "--set=group.initial.rebalance.delay.ms=60000").start()
+    CONFLUENT.create(broker.kafka, topic, 1)
+    options = {"bootstrap.servers": broker.kafka, "log_level": 0}
+    members = [Consumer({**options, "group.id": f"{topic}-{number}"}) for number in range(6)]
+    for member in members:
+        member.subscribe([topic])
+    for _ in range(10):
+        for member in members:
+            member.poll(0.05)
+    assert broker.stop() == 0, broker.log()
 
 
 def test_ctrl_c_stops_it_too(own_broker):
