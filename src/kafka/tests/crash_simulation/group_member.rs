@@ -220,6 +220,21 @@ impl GroupMember {
         Ok(())
     }
 
+    /// A commit that comes late: it is of the generation before, and must not be taken.
+    pub async fn commit_late(&mut self, client: &mut Client) -> Done<()> {
+        let Some(partition) = self.owned.first().copied() else { return Ok(()) };
+        let ahead = self.model.borrow().floor(partition) + 1_000;
+        self.membership.generation -= 1;
+        let answered = self.commit(client, partition, ahead).await;
+        self.membership.generation += 1;
+        match answered {
+            Err(Trouble::Code(code)) if REJOIN.contains(&code) || RETRIABLE.contains(&code) => {
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
     /// Where the group goes on in a partition, once no transaction may change that any more.
     pub async fn committed(&self, client: &mut Client, partition: usize) -> Done<i64> {
         let mut topic = OffsetFetchRequestTopics::default();

@@ -54,6 +54,9 @@ impl GroupWorker {
         while !self.stop.get() {
             if !is_in {
                 self.member.join(client).await?;
+                if self.random.chance(1, 4) {
+                    self.member.commit_late(client).await?;
+                }
             }
             let mut positions = Positions::new();
             for partition in &self.member.owned {
