@@ -107,7 +107,7 @@ pub async fn scenario(seed: u64, options: Options) -> Summary {
     let mut work = run.start_workload(&topics, &stop);
     // In few runs: they take several times as long. The plan of the rest is the same.
     let plan = Random::new(seed ^ 0x636f_6f72_6469);
-    let coordination = plan.chance(1, 16).then(Coordination::default);
+    let coordination = plan.chance(1, 32).then(Coordination::default);
     if let Some(coordination) = &coordination {
         work.extend(coordination.start(&plan, &stop).await);
     }
