@@ -282,15 +282,19 @@ impl WriteHalf {
         pieces: &[IoSlice<'_>],
         limit_bytes: usize,
     ) -> io::Result<usize> {
-        let all: Vec<u8> = pieces.iter().flat_map(|piece| piece.iter().copied()).collect();
-        let most = all.len().min(limit_bytes);
+        let most = pieces.iter().map(|piece| piece.len()).sum::<usize>().min(limit_bytes);
         let random = &world().random;
         let count = match most {
             0 => 0,
             most if random.chance(3, 4) => most,
             most => random.between(1, most as u64) as usize,
         };
-        self.write_all(all.get(..count).unwrap_or_default()).await?;
+        let mut part = Vec::with_capacity(count);
+        for piece in pieces {
+            let left = count - part.len();
+            part.extend_from_slice(piece.get(..piece.len().min(left)).unwrap_or_default());
+        }
+        self.write_all(&part).await?;
         Ok(count)
     }
 
