@@ -115,8 +115,9 @@ def test_members_go_on_over_a_kill_of_the_broker(quick, topic, group, start, pro
     quick.start()
     write(quick, topic, 40, 40)
     wait_until(members, lambda: len(set(values(*members))) == 80, "both go on")
+    # How a member leaves is for the other tests: librdkafka's consumers sometimes never end after a broker came back.
     for member in members:
-        member.stop()
+        member.kill()
 
 
 @pytest.mark.parametrize("program, session", PROTOCOLS)
