@@ -155,11 +155,12 @@ impl Broker {
     }
 
     fn check_deletable(self: &Rc<Self>, lane: &Rc<Lane>, group: &str) -> Result<(), GroupError> {
+        // Its first member's command may be on its way.
+        if self.consumer_groups.has_members(lane, group) {
+            return Err(GroupError::NonEmptyGroup);
+        }
         if let Some(GroupRecord::Consumer(_)) = lane.groups().record(group) {
-            if self.consumer_groups.has_members(lane, group) {
-                return Err(GroupError::NonEmptyGroup);
-            }
-            self.consumer_groups.forget(group);
+            self.consumer_groups.go(group);
             return Ok(());
         }
         match self.slot(lane, group) {
@@ -231,7 +232,7 @@ impl Broker {
             catalog.topic_by_id(partition.topic).map(|topic| topic.name.to_string())
         };
         let Some(name) = name else { return false };
-        if let Some(GroupRecord::Consumer(consumer)) = lane.groups().record(group) {
+        if let Some(consumer) = self.consumer_groups.speaking(lane, group) {
             return consumer.topics().contains_key(&name);
         }
         let slot = self.group_slots.get(group);

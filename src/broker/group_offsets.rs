@@ -95,9 +95,8 @@ impl Broker {
         request: &CommitOffsets,
     ) -> Outcome<CommitRights> {
         let CommitOffsets { group, caller, version, .. } = request;
-        if let Some(GroupRecord::Consumer(group)) = lane.groups().record(group) {
-            let (id, epoch) = (&caller.member_id, caller.generation);
-            return Ok(group.validate_offset_commit(id, epoch, false, *version)?);
+        if let Some(rights) = self.rights_in_consumer_group(lane, request, false) {
+            return rights;
         }
         match self.slot(lane, group) {
             Some(slot) => {
@@ -109,6 +108,27 @@ impl Broker {
             None if *version >= 9 => Err(GroupError::GroupIdNotFound.into()),
             None => Err(GroupError::IllegalGeneration.into()),
         }
+    }
+
+    /// What may be committed in a group, if that speaks the newer protocol. As everything about a
+    /// group it is judged by what is proposed, as in Kafka: a commit behind a command that takes a
+    /// partition away would come after it in the journal, too.
+    pub(crate) fn rights_in_consumer_group(
+        &self,
+        lane: &Lane,
+        request: &CommitOffsets,
+        is_transactional: bool,
+    ) -> Option<Outcome<CommitRights>> {
+        let CommitOffsets { group, caller, version, .. } = request;
+        let known = self.consumer_groups.speaking(lane, group)?;
+        // An empty one that a classic member is about to take over.
+        let slot = self.group_slots.get(group).filter(|_| known.member_count() == 0);
+        if slot.is_some_and(|slot| !slot.machine().borrow().is_idle()) {
+            return None;
+        }
+        let (id, epoch) = (&caller.member_id, caller.generation);
+        let rights = known.validate_offset_commit(id, epoch, is_transactional, *version);
+        Some(rights.map_err(BrokerError::from))
     }
 
     async fn commit_here(

@@ -67,6 +67,7 @@ impl Broker {
         let since = self.retention_begins(lane, group);
         let (expired, left) = self.expired(lane, group, since);
         if since != Since::Never && left == 0 && self.has_no_members(lane, group) {
+            self.consumer_groups.go(group);
             propose(lane, GroupsCommand::DeleteGroup { group: group.to_owned() }).await?;
             self.group_slots.forget_idle(group);
         } else if !expired.is_empty() {
@@ -124,11 +125,11 @@ impl Broker {
 
     fn has_no_members(&self, lane: &Lane, group: &str) -> bool {
         let is_empty = |record: Option<&GroupRecord>| match record {
-            Some(GroupRecord::Consumer(_)) => !self.consumer_groups.has_members(lane, group),
+            Some(GroupRecord::Consumer(_)) | None => true,
             Some(GroupRecord::Classic(record)) => record.members.is_empty(),
-            None => true,
         };
-        self.group_slots.get(group).is_none_or(|slot| slot.machine().borrow().is_idle())
+        !self.consumer_groups.has_members(lane, group)
+            && self.group_slots.get(group).is_none_or(|slot| slot.machine().borrow().is_idle())
             && is_empty(lane.groups().record(group))
     }
 }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use lane::Lane;
 use state::{
-    groups::{GroupError, GroupRecord, GroupsCommand, consumer::CommitRights},
+    groups::{GroupError, GroupsCommand, consumer::CommitRights},
     transactions::{Identity, Protocol, TransactionError},
 };
 
@@ -42,13 +42,12 @@ impl Broker {
         lane: &Rc<Lane>,
         request: &CommitOffsets,
     ) -> Outcome<CommitRights> {
-        let CommitOffsets { group, caller, version, .. } = request;
+        let CommitOffsets { group, caller, .. } = request;
         if group.is_empty() {
             return Err(GroupError::InvalidGroupId.into());
         }
-        if let Some(GroupRecord::Consumer(group)) = lane.groups().record(group) {
-            let (id, epoch) = (&caller.member_id, caller.generation);
-            return Ok(group.validate_offset_commit(id, epoch, true, *version)?);
+        if let Some(rights) = self.rights_in_consumer_group(lane, request, true) {
+            return rights;
         }
         match self.slot(lane, group) {
             Some(slot) => {

@@ -76,6 +76,18 @@ impl Coordinator {
         Ref::filter_map(groups, |groups| groups.get(group_id).map(|hot| &hot.group)).ok()
     }
 
+    /// A group if it speaks this protocol as of what is proposed, with members or without.
+    pub fn speaking(&self, lane: &Lane, group_id: &str) -> Option<Ref<'_, ConsumerGroup>> {
+        self.load(lane, group_id);
+        let of_record = matches!(lane.groups().record(group_id), Some(GroupRecord::Consumer(_)));
+        Ref::filter_map(self.groups.borrow(), |groups| {
+            let hot = groups.get(group_id)?;
+            let is_coming = hot.proposed > lane.applied() || hot.group.member_count() > 0;
+            (of_record || is_coming).then_some(&hot.group)
+        })
+        .ok()
+    }
+
     /// Whether a group of this protocol has members.
     pub fn has_members(&self, lane: &Lane, group_id: &str) -> bool {
         self.current(lane, group_id).is_some_and(|group| group.member_count() > 0)

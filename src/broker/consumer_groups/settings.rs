@@ -26,7 +26,7 @@ impl Broker {
     /// How long the targets of a group stand at least before they are worked out anew.
     pub(super) fn assignment_interval_ms(&self, group_id: &str) -> u64 {
         let value = self.group_number(group_id, "consumer.assignment.interval.ms");
-        value.and_then(|value| u64::try_from(value).ok()).unwrap_or(0)
+        value.and_then(|value| u64::try_from(value).ok()).unwrap_or(1_000)
     }
 
     /// How long a member may be silent: what the group's settings say, or, for a classic one, what

@@ -15,7 +15,7 @@ const SESSION_TIMEOUT: &str = "consumer.session.timeout.ms";
 pub static GROUP_CONFIGS: &[ConfigDefinition] = &[
     of(
         ASSIGNMENT_INTERVAL,
-        ("0", 0),
+        ("1000", 0),
         &[Synonym { name: "group.consumer.assignment.interval.ms", factor: 1 }],
         "How long the assignment of this group stands at least before it is worked out anew.",
     ),

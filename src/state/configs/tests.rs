@@ -27,6 +27,56 @@ fn nothing_set_gives_kafkas_defaults() {
     assert_eq!(resolve_topic(&Overrides::new(), &BrokerLayers::default()), TopicConfig::default());
 }
 
+/// What Apache Kafka 4.3.1 has in `GroupCoordinatorConfig`, `TransactionStateManagerConfig` and
+/// `TransactionLogConfig`.
+#[test]
+fn groups_and_transactions_have_kafkas_defaults() {
+    let kafka = [
+        ("group.consumer.assignment.interval.ms", "1000"),
+        ("group.consumer.assignors", "uniform,range"),
+        ("group.consumer.heartbeat.interval.ms", "5000"),
+        ("group.consumer.max.assignment.interval.ms", "15000"),
+        ("group.consumer.max.heartbeat.interval.ms", "15000"),
+        ("group.consumer.max.session.timeout.ms", "60000"),
+        ("group.consumer.max.size", "2147483647"),
+        ("group.consumer.migration.policy", "bidirectional"),
+        ("group.consumer.min.assignment.interval.ms", "0"),
+        ("group.consumer.min.heartbeat.interval.ms", "5000"),
+        ("group.consumer.min.session.timeout.ms", "45000"),
+        ("group.consumer.regex.refresh.interval.ms", "600000"),
+        ("group.consumer.session.timeout.ms", "45000"),
+        ("group.initial.rebalance.delay.ms", "3000"),
+        ("group.max.session.timeout.ms", "1800000"),
+        ("group.max.size", "2147483647"),
+        ("group.min.session.timeout.ms", "6000"),
+        ("offset.metadata.max.bytes", "4096"),
+        ("offsets.retention.check.interval.ms", "600000"),
+        ("offsets.retention.minutes", "10080"),
+        ("producer.id.expiration.ms", "86400000"),
+        ("transaction.abort.timed.out.transaction.cleanup.interval.ms", "10000"),
+        ("transaction.max.timeout.ms", "900000"),
+        ("transaction.remove.expired.transaction.cleanup.interval.ms", "3600000"),
+        ("transactional.id.expiration.ms", "604800000"),
+    ];
+    let nothing_set = BrokerLayers::default();
+    for (name, default) in kafka {
+        assert_eq!(nothing_set.value(name).as_deref(), Some(default), "{name}");
+    }
+    let prefixes = ["group.", "offset.", "offsets.", "transaction.", "transactional."];
+    for definition in broker_table::BROKER_CONFIGS {
+        let name = definition.name;
+        let is_of_groups = prefixes.iter().any(|prefix| name.starts_with(prefix));
+        assert!(!is_of_groups || kafka.iter().any(|(known, _)| *known == name), "{name}");
+    }
+    // Of a single group: what the broker's setting says.
+    let none = Overrides::new();
+    for definition in group_table::GROUP_CONFIGS {
+        let in_force = group_table::number(&none, &nothing_set, definition.name);
+        let told = definition.default.and_then(|default| default.parse().ok());
+        assert_eq!(in_force, told, "{}", definition.name);
+    }
+}
+
 #[test]
 fn the_tables_are_sorted_documented_and_true_to_themselves() {
     for table in [topic_table::TOPIC_CONFIGS, broker_table::BROKER_CONFIGS] {
@@ -389,7 +439,7 @@ fn the_times_of_the_consumer_protocol_must_fit_each_other() {
         ("group.consumer.heartbeat.interval.ms", "4999"),
         ("group.consumer.heartbeat.interval.ms", "15001"),
         ("group.consumer.assignment.interval.ms", "15001"),
-        ("group.consumer.min.assignment.interval.ms", "1"),
+        ("group.consumer.min.assignment.interval.ms", "1001"),
     ];
     for (name, value) in cases {
         let text = conflict(&[(name, value)]);

@@ -21,16 +21,18 @@ use kafka_protocol::messages::{
 
 use crate::conversation::{Client, text, topic_name, with_broker, with_restarts};
 
-const GROUP: &str = "g";
+pub const GROUP: &str = "g";
+/// Targets are worked out with every change, not once in a second as by default.
+pub const AT_ONCE: [(&str, &str); 1] = [("group.consumer.assignment.interval.ms", "0")];
 
-fn join(member: &str, topics: &[&str]) -> ConsumerGroupHeartbeatRequest {
+pub fn join(member: &str, topics: &[&str]) -> ConsumerGroupHeartbeatRequest {
     beat(member, 0)
         .with_rebalance_timeout_ms(60_000)
         .with_subscribed_topic_names(Some(topics.iter().map(|name| topic_name(name)).collect()))
         .with_topic_partitions(Some(Vec::new()))
 }
 
-fn beat(member: &str, epoch: i32) -> ConsumerGroupHeartbeatRequest {
+pub fn beat(member: &str, epoch: i32) -> ConsumerGroupHeartbeatRequest {
     ConsumerGroupHeartbeatRequest::default()
         .with_group_id(GroupId(text(GROUP)))
         .with_member_id(text(member))
@@ -41,7 +43,7 @@ fn beat(member: &str, epoch: i32) -> ConsumerGroupHeartbeatRequest {
 }
 
 /// A heartbeat that says which partitions of a topic the member has.
-fn owning(
+pub fn owning(
     member: &str,
     epoch: i32,
     topic: uuid::Uuid,
@@ -62,7 +64,7 @@ fn told(response: &ConsumerGroupHeartbeatResponse) -> (i32, Option<Vec<i32>>) {
     (response.member_epoch, partitions)
 }
 
-async fn send(
+pub async fn send(
     client: &mut Client,
     request: ConsumerGroupHeartbeatRequest,
 ) -> (i32, Option<Vec<i32>>) {
@@ -77,7 +79,7 @@ async fn describe(client: &mut Client, group: &str) -> DescribedGroup {
 
 #[test]
 fn a_second_member_gets_its_share_when_the_first_has_given_it_up() {
-    with_broker(&[], |mut client| async move {
+    with_broker(&AT_ONCE, |mut client| async move {
         let topic = client.create_topic("t", 4, &[]).await;
         let first = client.ask(1, join("m1", &["t"])).await;
         assert_eq!(told(&first), (1, Some(vec![0, 1, 2, 3])));
@@ -109,7 +111,7 @@ fn a_second_member_gets_its_share_when_the_first_has_given_it_up() {
 
 #[test]
 fn in_version_0_the_coordinator_makes_the_id() {
-    with_broker(&[], |mut client| async move {
+    with_broker(&AT_ONCE, |mut client| async move {
         client.create_topic("t", 1, &[]).await;
         let response = client.ask(0, join("", &["t"])).await;
         assert_eq!(told(&response), (1, Some(vec![0])));
@@ -121,7 +123,7 @@ fn in_version_0_the_coordinator_makes_the_id() {
 
 #[test]
 fn a_silent_member_loses_its_partitions_when_its_session_ends() {
-    with_broker(&[], |mut client| async move {
+    with_broker(&AT_ONCE, |mut client| async move {
         client.create_topic("t", 2, &[]).await;
         send(&mut client, join("m1", &["t"])).await;
         send(&mut client, join("m2", &["t"])).await;
@@ -139,7 +141,7 @@ fn a_silent_member_loses_its_partitions_when_its_session_ends() {
 
 #[test]
 fn a_member_that_gives_nothing_up_in_time_is_taken_out() {
-    with_broker(&[], |mut client| async move {
+    with_broker(&AT_ONCE, |mut client| async move {
         client.create_topic("t", 2, &[]).await;
         send(&mut client, join("m1", &["t"]).with_rebalance_timeout_ms(10_000)).await;
         send(&mut client, join("m2", &["t"])).await;
@@ -155,7 +157,7 @@ fn a_member_that_gives_nothing_up_in_time_is_taken_out() {
 
 #[test]
 fn a_static_member_comes_back_to_what_it_had() {
-    with_broker(&[], |mut client| async move {
+    with_broker(&AT_ONCE, |mut client| async move {
         client.create_topic("t", 2, &[]).await;
         let as_instance =
             |request: ConsumerGroupHeartbeatRequest| request.with_instance_id(Some(text("i")));
@@ -204,7 +206,7 @@ fn refusals_have_kafkas_codes() {
 
 #[test]
 fn a_pattern_takes_in_topics_that_are_made_later() {
-    with_broker(&[], |mut client| async move {
+    with_broker(&AT_ONCE, |mut client| async move {
         client.create_topic("logs-1", 1, &[]).await;
         client.create_topic("other", 1, &[]).await;
         let pattern = join("m1", &[]).with_subscribed_topic_regex(Some(text("logs-.*")));
@@ -267,7 +269,7 @@ async fn fetch(client: &mut Client, member: Option<&str>, epoch: i32) -> (i16, O
 
 #[test]
 fn offsets_are_committed_and_fetched_by_members_in_their_epoch() {
-    with_broker(&[], |mut client| async move {
+    with_broker(&AT_ONCE, |mut client| async move {
         client.create_topic("t", 1, &[]).await;
         send(&mut client, join("m1", &["t"])).await;
         assert_eq!(commit(&mut client, "m1", 1, 7).await, 0);
@@ -288,7 +290,7 @@ fn offsets_are_committed_and_fetched_by_members_in_their_epoch() {
 /// KIP-1251: also across a kill, from the journal and from a checkpoint.
 #[test]
 fn with_an_older_epoch_a_member_commits_what_it_had_already_then() {
-    with_restarts(&[], |restartable| async move {
+    with_restarts(&AT_ONCE, |restartable| async move {
         let mut client = restartable.start().await;
         let topic = client.create_topic("t", 2, &[]).await;
         send(&mut client, join("m1", &["t"])).await;
@@ -374,7 +376,7 @@ fn a_group_has_settings_of_its_own_also_across_a_kill() {
         let of = |name: &str, value: &str, source| (name.to_owned(), value.to_owned(), source);
         let (own, default) = (8, 5);
         let expected = [
-            of("consumer.assignment.interval.ms", "0", default),
+            of("consumer.assignment.interval.ms", "1000", default),
             of(interval, "10000", own),
             of(session, "50000", own),
         ];
@@ -391,7 +393,7 @@ fn a_group_has_settings_of_its_own_also_across_a_kill() {
 
 #[test]
 fn members_go_on_after_a_kill_as_if_nothing_had_been() {
-    with_restarts(&[], |restartable| async move {
+    with_restarts(&AT_ONCE, |restartable| async move {
         let mut client = restartable.start().await;
         let topic = client.create_topic("t", 2, &[]).await;
         send(&mut client, join("m1", &["t"])).await;
@@ -471,7 +473,7 @@ async fn beat_classic(client: &mut Client, member: &str, generation: i32) -> i16
 }
 
 /// A classic member alone in its group, with all partitions; its id.
-async fn alone(client: &mut Client) -> String {
+pub async fn alone(client: &mut Client) -> String {
     let id = join_classic(client, "").await.member_id.to_string();
     let joined = join_classic(client, &id).await;
     assert_eq!((joined.error_code, joined.generation_id), (0, 1));
@@ -483,7 +485,8 @@ const REBALANCE: i16 = 27;
 
 #[test]
 fn a_group_with_members_goes_from_the_classic_protocol_to_the_newer_one_and_back() {
-    with_broker(&[("group.initial.rebalance.delay.ms", "0")], |mut client| async move {
+    let settings = [("group.initial.rebalance.delay.ms", "0"), AT_ONCE[0]];
+    with_broker(&settings, |mut client| async move {
         client.create_topic("t", 2, &[]).await;
         let id = alone(&mut client).await;
         assert_eq!(send(&mut client, join("m1", &["t"])).await, (2, Some(vec![])));
@@ -515,7 +518,8 @@ fn a_group_with_members_goes_from_the_classic_protocol_to_the_newer_one_and_back
 
 #[test]
 fn a_static_member_that_restarts_with_the_classic_protocol_takes_the_group_along() {
-    with_broker(&[("group.initial.rebalance.delay.ms", "0")], |mut client| async move {
+    let settings = [("group.initial.rebalance.delay.ms", "0"), AT_ONCE[0]];
+    with_broker(&settings, |mut client| async move {
         client.create_topic("t", 2, &[]).await;
         let newer = join("m1", &["t"]).with_instance_id(Some(text("i")));
         assert_eq!(send(&mut client, newer).await, (1, Some(vec![0, 1])));
@@ -534,6 +538,7 @@ fn a_static_member_that_restarts_with_the_classic_protocol_takes_the_group_along
 #[test]
 fn a_policy_keeps_groups_with_members_as_they_are_and_empty_ones_change() {
     let settings = [
+        AT_ONCE[0],
         ("group.initial.rebalance.delay.ms", "0"),
         ("group.consumer.migration.policy", "disabled"),
     ];

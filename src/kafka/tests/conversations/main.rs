@@ -11,6 +11,7 @@
 )]
 
 mod admin;
+mod commits_under_way;
 mod consumer_groups;
 mod conversation;
 mod counting;

@@ -32,13 +32,14 @@ const EXACT_GROUP: &str = "exactly-once";
 const NEWER_GROUP: &str = "newer";
 
 /// The broker's settings under which members are missed soon.
-pub const CONFIGS: [(&str, &str); 7] = [
+pub const CONFIGS: [(&str, &str); 8] = [
     ("group.initial.rebalance.delay.ms", "20"),
     ("group.min.session.timeout.ms", "100"),
     ("group.consumer.min.session.timeout.ms", "100"),
     ("group.consumer.session.timeout.ms", "600"),
     ("group.consumer.min.heartbeat.interval.ms", "50"),
     ("group.consumer.heartbeat.interval.ms", "50"),
+    ("group.consumer.assignment.interval.ms", "0"),
     ("transaction.abort.timed.out.transaction.cleanup.interval.ms", "500"),
 ];
 
