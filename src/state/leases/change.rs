@@ -36,6 +36,9 @@ pub enum LeaseChange {
     Checkpoint {
         /// How far.
         at: PreciseCheckpoint,
+        /// The offset after the shard's last one, if it is closed by now. The lease may be older
+        /// than that, and a shard that was read to its end says nothing to Kafka without it.
+        end: Option<Offset>,
     },
     /// The owner is about to come so far; whoever takes the lease over learns of it.
     PrepareCheckpoint {
@@ -90,6 +93,9 @@ pub enum LeaseError {
     /// A shard that this one continues is not read to its end.
     #[error("a parent of the shard is not read to its end")]
     ParentNotFinished,
+    /// The shard has no end yet that it could be read to.
+    #[error("the shard is open: nothing can be read to its end")]
+    StillOpen,
 }
 
 impl LeaseTable {
@@ -114,6 +120,12 @@ impl LeaseTable {
         let takes = matches!(change, LeaseChange::Take { .. } | LeaseChange::HandOver { .. });
         if takes && !self.parents_are_finished(application, lease) {
             return Err(LeaseError::ParentNotFinished);
+        }
+        if let LeaseChange::Checkpoint { at, end } = &change
+            && at.checkpoint == Checkpoint::ShardEnd
+            && end.or(lease.end).is_none()
+        {
+            return Err(LeaseError::StillOpen);
         }
         if change == LeaseChange::Delete {
             self.retain(application, |other, _| *other != key);
@@ -165,8 +177,9 @@ impl Lease {
                 self.give(None);
                 self.checkpoint_owner = None;
             }
-            LeaseChange::Checkpoint { at } => {
+            LeaseChange::Checkpoint { at, end } => {
                 self.at = at;
+                self.end = end.or(self.end);
                 (self.pending, self.commit) = (None, None);
                 self.owner_switches = 0;
                 self.counter += 1;

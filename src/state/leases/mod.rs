@@ -12,6 +12,8 @@ mod hand_over;
 mod holding;
 mod lease;
 #[cfg(test)]
+mod reshard_tests;
+#[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;

@@ -36,7 +36,12 @@ fn take(owner: &str) -> LeaseChange {
 }
 
 fn checkpoint(checkpoint: Checkpoint) -> LeaseChange {
-    LeaseChange::Checkpoint { at: PreciseCheckpoint::whole(checkpoint) }
+    let end = (checkpoint == Checkpoint::ShardEnd).then_some(Offset(10));
+    checkpoint_of(checkpoint, end)
+}
+
+fn checkpoint_of(checkpoint: Checkpoint, end: Option<Offset>) -> LeaseChange {
+    LeaseChange::Checkpoint { at: PreciseCheckpoint::whole(checkpoint), end }
 }
 
 #[test]
@@ -73,7 +78,7 @@ fn a_lease_is_handed_over_prepared_checkpointed_evicted_and_deleted() {
     let prepare = LeaseChange::PrepareCheckpoint { pending };
     table.change(APP, key(0, 0), &seen(2, Some("b")), prepare).unwrap();
     assert_eq!(lease(&table).pending, Some(pending));
-    let made = LeaseChange::Checkpoint { at: pending };
+    let made = LeaseChange::Checkpoint { at: pending, end: None };
     table.change(APP, key(0, 0), &seen(3, Some("b")), made).unwrap();
     let checkpointed = lease(&table);
     assert_eq!((checkpointed.at, checkpointed.pending), (pending, None));
@@ -196,12 +201,12 @@ proptest! {
             prop_assert_eq!(shown(&table), expected);
             for last in start.0..end.map_or(start.0 + 3, |end| end.0) {
                 let at = PreciseCheckpoint::whole(Checkpoint::After(Offset(last)));
-                table.change(APP, key, &anything(), LeaseChange::Checkpoint { at }).unwrap();
+                table.change(APP, key, &anything(), LeaseChange::Checkpoint { at, end }).unwrap();
                 prop_assert_eq!(shown(&table), Some(Offset(last + 1)));
             }
             if let Some(end) = end {
-                let at = PreciseCheckpoint::whole(Checkpoint::ShardEnd);
-                table.change(APP, key, &anything(), LeaseChange::Checkpoint { at }).unwrap();
+                let change = checkpoint_of(Checkpoint::ShardEnd, Some(end));
+                table.change(APP, key, &anything(), change).unwrap();
                 prop_assert_eq!(shown(&table), Some(end));
                 expected = Some(end);
             }
