@@ -21,6 +21,7 @@ SETTINGS = [
     "--set=group.initial.rebalance.delay.ms=0",
     "--set=group.consumer.min.heartbeat.interval.ms=500",
     "--set=group.consumer.heartbeat.interval.ms=500",
+    "--set=group.consumer.assignment.interval.ms=0",
 ]
 PROGRAMS = [
     next(program for program in programs if program.name == "confluent-kafka")

@@ -95,8 +95,8 @@ def test_a_thousand_members_share_a_classic_group(own_broker, group):
 
 
 def test_a_thousand_members_share_a_group_of_the_newer_protocol(own_broker, group, topic):
-    """After each change every member has one partition as soon as each has been heard twice."""
-    broker = own_broker().start()
+    """After each change every member has its share as soon as each has been heard twice."""
+    broker = own_broker("--set=group.consumer.assignment.interval.ms=0").start()
     RDKAFKA.create(broker.kafka, topic, MANY)
     with Connection(broker.kafka) as connection:
         epochs, held = {}, {}
