@@ -1,5 +1,6 @@
 //! The comparison: the same scenario against several brokers in turn, round by round, and one table of it.
 
+mod floor;
 pub mod kafka;
 mod load_run;
 mod machine;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use bench::compare::options::CompareOptions;
 use bench::compare::{runner, scenarios};
+use bench::floor::{self, FloorOptions};
 use bench::load::options::{ConsumeOptions, EndToEndOptions, Output, ProduceOptions};
 use bench::load::report::LoadReport;
 use bench::load::{consume, end_to_end, produce};
@@ -33,6 +34,8 @@ enum Command {
     EndToEnd(EndToEndOptions),
     /// Measure this broker and others in turn, by scenarios; write one table of medians and ratios
     Compare(CompareOptions),
+    /// Be the least of brokers, to measure what client and kernel cost by themselves
+    Floor(FloorOptions),
     /// List the scenarios and their groups
     Scenarios,
     /// Draw latencies and throughput
@@ -68,6 +71,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             println!("{}", runner::compare(&options)?);
             Ok(())
         }
+        Command::Floor(options) => floor::serve(&options),
         Command::Scenarios => {
             for scenario in scenarios::all() {
                 let groups = scenario.groups().join(", ");

@@ -95,6 +95,10 @@ pub enum Peer {
     KafkaSynced,
     /// nisshi, in memory
     Nisshi,
+    /// The least of brokers (`bench floor`): what client and kernel cost by themselves
+    Floor,
+    /// The same with one durable write for each produce request
+    FloorDurable,
     /// Nothing
     None,
 }

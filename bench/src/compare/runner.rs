@@ -13,6 +13,7 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_setaffinity};
 
+use crate::compare::floor::Floor;
 use crate::compare::kafka::Kafka;
 use crate::compare::machine::{self, Machine};
 use crate::compare::nisshi::Nisshi;
@@ -287,6 +288,8 @@ fn systems(options: &CompareOptions) -> anyhow::Result<Vec<Box<dyn System>>> {
                 systems.push(Box::new(Kafka::find(&peers, &options.kafka_heap, true)?))
             }
             Peer::Nisshi => systems.push(Box::new(Nisshi::find(&peers)?)),
+            Peer::Floor => systems.push(Box::new(Floor::new(false))),
+            Peer::FloorDurable => systems.push(Box::new(Floor::new(true))),
             Peer::None => {}
         }
     }

@@ -14,10 +14,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::measure::latency::{LatencySummary, histogram};
 
-const ALIGNMENT_BYTES: usize = 4096;
-const FILE_BYTES: u64 = 64 << 20;
+/// What O_DIRECT asks of memory, positions and sizes.
+pub const ALIGNMENT_BYTES: usize = 4096;
+/// The file that is written over and over.
+pub const FILE_BYTES: u64 = 64 << 20;
 const SMALL_WRITE_BYTES: usize = 4096;
-const LARGE_WRITE_BYTES: usize = 256 << 10;
+/// One write of those that measure throughput.
+pub const LARGE_WRITE_BYTES: usize = 256 << 10;
 const ECHO_BYTES: usize = 1024;
 
 /// One look at the machine's limits.
