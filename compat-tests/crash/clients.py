@@ -73,6 +73,16 @@ class Client:
     def wait(self):
         assert self.process.wait(STOP_SECONDS) == 0, f"{self.name} did not end well:\n{self.log()}"
 
+    def wait_or_kill(self, seconds):
+        """For one that may be stuck in its library: it has so long to end well, and what it noted counts all the same."""
+        try:
+            self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            print(f"{self.name} does not end: {self.say_where_it_stands()}")
+            self.kill()
+        else:
+            self.wait()
+
     def end(self):
         if self.process and self.process.poll() is None:
             self.process.kill()

@@ -2,12 +2,13 @@
 transactional id; members of a group that copy a topic exactly once; read_committed readers. In the end their notes
 are held against what transactions promise (transactions/checker.py).
 
-THALWEG_TRANSACTIONS says how many (otherwise it ends after half a minute), THALWEG_SEED makes the moments of the
-kills repeatable."""
+It ends after half a minute, or THALWEG_SECONDS; with THALWEG_TRANSACTIONS once so many have ended. A pause
+between kills lasts up to THALWEG_PAUSE_SECONDS, and THALWEG_SEED makes their moments repeatable."""
 
 import os
 import random
 import time
+from collections import Counter
 
 import pytest
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Producer, TopicPartition
@@ -20,7 +21,8 @@ from transactions.checker import check
 from transactions.history import History, Log
 
 TRANSACTIONS = int(os.environ.get("THALWEG_TRANSACTIONS", "0"))
-SECONDS = 30
+SECONDS = float(os.environ.get("THALWEG_SECONDS", "inf" if TRANSACTIONS else "30"))
+PAUSE_SECONDS = float(os.environ.get("THALWEG_PAUSE_SECONDS", "1.5"))
 SEED = int(os.environ.get("THALWEG_SEED", str(random.randrange(1 << 32))))
 SOURCE, OTHER, COPIES = "orders", "payments", "copies"
 PARTITIONS = range(3)
@@ -150,9 +152,9 @@ def read_log(broker, topic, index):
 
 
 def wait_until_copied(broker, clients):
-    """Until there are as many copies as there is to be copied; more are for the checker to find. Members that stand
-    still are killed, as an operator would: what a client has got stuck in is not the broker's fault, if the next one
-    goes on."""
+    """Until there are as many copies as there is to be copied; more are for the checker to find, and what is missing
+    when that takes too long. Members that stand still are killed, as an operator would: what a client has got stuck in
+    is not the broker's fault, if the next one goes on."""
 
     def missing():
         counts = [sum(len(read_log(broker, topic, index).records) for index in PARTITIONS) for topic in (SOURCE, COPIES)]
@@ -163,7 +165,9 @@ def wait_until_copied(broker, clients):
     while (left := missing()) > 0:
         for client in clients["copiers"]:
             client.check_alive()
-        assert time.monotonic() < deadline, f"{left} records are not copied:\n{broker.log()[-4000:]}"
+        if time.monotonic() > deadline:
+            print(f"{left} records are not copied:\n{broker.log()[-4000:]}")
+            return
         if left < least:
             least, since = left, time.monotonic()
         if time.monotonic() > since + STUCK_SECONDS:
@@ -183,9 +187,9 @@ def test_transactions_keep_their_promises_when_clients_and_broker_are_killed(bro
     for client in sum(clients.values(), []):
         client.start()
     kills, deadline = {}, time.monotonic() + SECONDS
-    while ended(clients["writers"]) < TRANSACTIONS if TRANSACTIONS else time.monotonic() < deadline:
+    while time.monotonic() < deadline and not 0 < TRANSACTIONS <= ended(clients["writers"]):
         wait_for_progress(broker, clients)
-        time.sleep(chance.uniform(0, 1.5))
+        time.sleep(chance.uniform(0, PAUSE_SECONDS))
         killed = disturb(broker, clients, chance)
         kills[killed] = kills.get(killed, 0) + 1
         if sum(kills.values()) % 50 == 0:
@@ -199,8 +203,11 @@ def test_transactions_keep_their_promises_when_clients_and_broker_are_killed(bro
     wait_until_copied(broker, clients)
     for client in [*clients["copiers"], *clients["readers"]]:
         client.ask_to_stop()
-    for client in [*clients["copiers"], *clients["readers"]]:
+    for client in clients["readers"]:
         client.wait()
+    for client in clients["copiers"]:
+        # Now and then librdkafka does not come back from sending offsets after the broker did, whatever its timeout.
+        client.wait_or_kill(STUCK_SECONDS)
     end_what_is_open(broker, ids(clients))
     broker.kill()
     broker.start()
@@ -216,7 +223,8 @@ def test_transactions_keep_their_promises_when_clients_and_broker_are_killed(bro
     read = sum(len(run.records) for run in history.runs)
     print(f"transactions: {told}; {read} records read; killed: {kills}")
     problems = check(history)
-    assert not problems, "\n".join(map(str, [f"{len(problems)} problems", *problems[:20]]))
+    by_kind = Counter(problem.kind for problem in problems)
+    assert not problems, "\n".join(map(str, [f"problems: {dict(by_kind)}", *problems[:20]]))
     assert told["committed"] > 0 and told["aborted"] > 0 and read > 0
     assert broker.stop() == 0, broker.log()[-4000:]
     assert "panicked" not in broker.log()

@@ -14,6 +14,10 @@ from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from transactional_writer import CALL_SECONDS, again_and_again, end, until_stdin_ends
 
 BATCH_MAX = 200
+# How many of its transactions a copier dawdles over, and for how long: longer than its group waits for it, and shorter
+# than its coordinator does.
+DAWDLES = 0.02
+DAWDLE_SECONDS = (6.5, 9)
 
 
 class Copier:
@@ -58,6 +62,7 @@ class Copier:
                 "isolation.level": "read_committed",
                 "session.timeout.ms": 6_000,
                 "heartbeat.interval.ms": 500,
+                "max.poll.interval.ms": 6_000,
                 "fetch.wait.max.ms": 100,
             }
         )
@@ -115,6 +120,9 @@ class Copier:
             for index, value, _ in writes:
                 producer.produce(self.target, value.encode(), partition=index)
                 producer.poll(0)
+            if self.chance.random() < DAWDLES:
+                # Another member takes over and copies the same; this one's offsets must then be refused.
+                time.sleep(self.chance.uniform(*DAWDLE_SECONDS))
             positions = [TopicPartition(self.source, index, offset) for index, offset in offsets.items()]
             again_and_again(
                 lambda seconds: producer.send_offsets_to_transaction(positions, self.metadata, seconds)
