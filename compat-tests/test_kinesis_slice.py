@@ -346,7 +346,7 @@ def test_what_is_no_request_of_ours_is_answered_and_bounded(broker):
     assert post(broker, target, b"{}")[0] == 200
     assert post(broker, "Kinesis_20131202.Fly", b"{}") == (400, {"__type": "UnknownOperationException"})
     assert post(broker, "Other_1.ListStreams", b"{}") == (400, {"__type": "UnknownOperationException"})
-    assert post(broker, target, b"\xbf\xff", "application/x-amz-cbor-1.1")[0] == 415
+    assert post(broker, target, b"\xbf\xff", "application/cbor")[0] == 415
     for body in (b"", b"{", b"[]", b'{"Limit":"x"}', b"\xff"):
         status, error = post(broker, target, body)
         assert (status, error["__type"]) == (400, "SerializationException"), body

@@ -2,10 +2,12 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use crate::{signature::Credentials, tls::TlsSource};
+
 /// How the door is to be opened.
 #[derive(Debug, Clone)]
 pub struct AwsConfig {
-    /// Where to listen.
+    /// Where to listen, without TLS.
     pub listen: SocketAddr,
     /// The region in ARNs when a request's signature does not say one.
     pub region: String,
@@ -18,10 +20,28 @@ pub struct AwsConfig {
     pub limits: AwsLimits,
 }
 
+/// Who may reach the door, and who may ask. By default nothing is protected.
+#[derive(Debug, Clone, Default)]
+pub struct AwsSecurity {
+    /// Where to listen with TLS, if at all.
+    pub tls: Option<AwsTls>,
+    /// Who may ask. Without, signatures are not looked at.
+    pub credentials: Option<Credentials>,
+}
+
+/// The listener with TLS.
+#[derive(Debug, Clone)]
+pub struct AwsTls {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// Its certificate.
+    pub source: TlsSource,
+}
+
 /// How much of everything.
 #[derive(Debug, Clone, Copy)]
 pub struct AwsLimits {
-    /// Open connections. More wait in the listener's queue.
+    /// Open connections of each listener. More wait in its queue.
     pub connections_max: usize,
     /// Memory for requests being read and replies being written, in bytes, over all connections.
     pub memory_bytes: usize,

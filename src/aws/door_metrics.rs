@@ -101,7 +101,7 @@ pub struct OperationCounts {
 #[derive(Debug, Clone)]
 pub struct DoorReader {
     pub(crate) metrics: Arc<DoorMetrics>,
-    pub(crate) connections: HttpConnections,
+    pub(crate) connections: Vec<HttpConnections>,
     pub(crate) memory: Memory,
 }
 
@@ -116,8 +116,8 @@ impl DoorReader {
         });
         DoorCounts {
             operations: operations.filter(|counted| counted.requests > 0).collect(),
-            connections_open: self.connections.open(),
-            connections_accepted: self.connections.accepted(),
+            connections_open: self.connections.iter().map(HttpConnections::open).sum(),
+            connections_accepted: self.connections.iter().map(HttpConnections::accepted).sum(),
             memory_used_bytes: self.memory.used_bytes(),
             memory_max_bytes: self.memory.max_bytes(),
         }

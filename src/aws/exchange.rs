@@ -3,21 +3,31 @@
 use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
-use http_body_util::Full;
 use hyper::{
     HeaderMap, Method, Request, Response, StatusCode,
     body::Incoming,
     header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue},
+    http::request::Parts,
 };
 use kinesis::Caller;
+use time::OffsetDateTime;
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::{
-    config::AwsConfig, door_metrics::DoorMetrics, fault::Fault, memory::Memory, request_body,
-    service::Service, signature,
+    config::AwsConfig,
+    door_metrics::DoorMetrics,
+    encoding::Encoding,
+    event_body::EventBody,
+    event_stream,
+    fault::Fault,
+    memory::{Memory, Share},
+    reply::ReplyBody,
+    request_body,
+    service::{Answer, Call, Service},
+    signature::{self, Signatures},
 };
 
-const JSON: &str = "application/x-amz-json-1.1";
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
 const TARGET: &str = "x-amz-target";
@@ -32,17 +42,21 @@ pub(crate) struct Door<S> {
     pub config: AwsConfig,
     pub memory: Memory,
     pub metrics: Arc<DoorMetrics>,
+    /// Whose signatures are good; without, every request is accepted.
+    pub signatures: Option<Signatures>,
+    /// Turns true when the door closes, which ends streams of events.
+    pub stopping: watch::Receiver<bool>,
 }
 
 impl<S: Service> Door<S> {
     /// Answers a request. There is always an answer.
-    pub async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    pub async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response<ReplyBody> {
         let began = Instant::now();
         let request_id = Uuid::new_v4().to_string();
         let (head, mut body) = request.into_parts();
         let mut response = if head.method == Method::POST {
             let named = operation::<S>(&head.headers);
-            let answered = self.operation(&named, &head.headers, &mut body).await;
+            let answered = self.operation(&named, &head, &mut body).await;
             let error = answered.as_ref().err().map(|fault| fault.code);
             self.metrics.note(named.ok(), began.elapsed(), error);
             match answered {
@@ -52,7 +66,7 @@ impl<S: Service> Door<S> {
                     // Who is still sending would not see an answer on a connection that closes.
                     let patience = self.config.limits.body_timeout;
                     request_body::discard(&head.headers, &mut body, patience).await;
-                    faulty(&fault)
+                    faulty(&fault, encoding(&head.headers).unwrap_or(Encoding::Json))
                 }
             }
         } else {
@@ -67,21 +81,45 @@ impl<S: Service> Door<S> {
     async fn operation(
         &self,
         named: &Result<&str, Fault>,
-        headers: &HeaderMap,
+        head: &Parts,
         body: &mut Incoming,
-    ) -> Result<Response<Full<Bytes>>, Fault> {
+    ) -> Result<Response<ReplyBody>, Fault> {
         let operation = named.clone()?;
-        check_content(headers)?;
+        let encoding = encoding(&head.headers)?;
+        check_not_compressed(&head.headers)?;
+        let claim = match &self.signatures {
+            Some(known) => Some(known.claim(head, S::SIGNING_NAME, OffsetDateTime::now_utc())?),
+            None => None,
+        };
         let weight = self.service.weight(operation);
         let patience = self.config.limits.body_timeout;
         let (body, share) = request_body::read(body, weight, &self.memory, patience).await?;
-        let answer = self.service.call(operation, self.caller(headers), body).await?;
-        Ok(plain(StatusCode::OK, JSON, share.hold(answer)))
+        if let Some(claim) = claim {
+            claim.check(&body)?;
+        }
+        let call = Call { caller: self.caller(head), encoding, body };
+        Ok(match self.service.call(operation, call).await? {
+            Answer::Whole(answer) => {
+                plain(StatusCode::OK, encoding.content_type(), share.hold(answer))
+            }
+            Answer::Events(events) => {
+                self.streaming(EventBody::new(events, encoding, self.stopping.clone()), share)
+            }
+        })
     }
 
-    fn caller(&self, headers: &HeaderMap) -> Caller {
+    /// An answer that goes on.
+    fn streaming(&self, body: EventBody, share: Share) -> Response<ReplyBody> {
+        let mut response = Response::new(ReplyBody::events(body, share));
+        let kind = HeaderValue::from_static(event_stream::CONTENT_TYPE);
+        response.headers_mut().insert(CONTENT_TYPE, kind);
+        response
+    }
+
+    fn caller(&self, head: &Parts) -> Caller {
+        let region = signature::region(&head.uri, &head.headers);
         Caller {
-            region: signature::region(headers).unwrap_or(&self.config.region).to_owned(),
+            region: region.unwrap_or_else(|| self.config.region.clone()),
             account: self.config.account_id.clone(),
         }
     }
@@ -95,28 +133,33 @@ fn operation<S: Service>(headers: &HeaderMap) -> Result<&str, Fault> {
     if service == S::TARGET { Ok(operation) } else { Err(Fault::unknown_operation()) }
 }
 
-fn check_content(headers: &HeaderMap) -> Result<(), Fault> {
-    let text = |name| headers.get(name).map(|value: &HeaderValue| value.to_str().unwrap_or("?"));
-    let kind = text(CONTENT_TYPE).unwrap_or("A request without Content-Type");
+/// The text of a header; what is no text is no value that is known.
+fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    headers.get(name).map(|value| value.to_str().unwrap_or("?"))
+}
+
+fn encoding(headers: &HeaderMap) -> Result<Encoding, Fault> {
+    let kind = text(headers, CONTENT_TYPE).unwrap_or("A request without Content-Type");
     let essence = kind.split(';').next().unwrap_or_default().trim();
-    if !essence.eq_ignore_ascii_case(JSON) && !essence.eq_ignore_ascii_case("application/json") {
-        return Err(Fault::unsupported_media(essence));
-    }
-    match text(CONTENT_ENCODING) {
+    Encoding::of(essence).ok_or_else(|| Fault::unsupported_media(essence))
+}
+
+fn check_not_compressed(headers: &HeaderMap) -> Result<(), Fault> {
+    match text(headers, CONTENT_ENCODING) {
         None | Some("" | "identity") => Ok(()),
         Some(encoding) => Err(Fault::unsupported_media(&format!("Content-Encoding {encoding}"))),
     }
 }
 
-fn faulty(fault: &Fault) -> Response<Full<Bytes>> {
+fn faulty(fault: &Fault, encoding: Encoding) -> Response<ReplyBody> {
     let status = StatusCode::from_u16(fault.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = plain(status, JSON, fault.json().into());
+    let mut response = plain(status, encoding.content_type(), fault.body(encoding).into());
     response.headers_mut().insert(ERROR_TYPE, HeaderValue::from_static(fault.code));
     response
 }
 
-fn plain(status: StatusCode, content_type: &'static str, body: Bytes) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(body));
+fn plain(status: StatusCode, content_type: &'static str, body: Bytes) -> Response<ReplyBody> {
+    let mut response = Response::new(ReplyBody::whole(body));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     response

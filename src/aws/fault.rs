@@ -1,8 +1,10 @@
-//! An error as AWS's JSON protocol writes it.
+//! An error as AWS's protocol writes it.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use kinesis::ApiError;
+
+use crate::encoding::Encoding;
 
 /// An error's name, HTTP status and text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,7 +18,8 @@ pub(crate) struct Fault {
 }
 
 impl Fault {
-    fn new(status: u16, code: &'static str, message: impl Into<Cow<'static, str>>) -> Fault {
+    /// Any.
+    pub fn new(status: u16, code: &'static str, message: impl Into<Cow<'static, str>>) -> Fault {
         Fault { code, status, message: Some(message.into()) }
     }
 
@@ -32,8 +35,9 @@ impl Fault {
 
     /// A content type or encoding that is not served.
     pub fn unsupported_media(what: &str) -> Fault {
-        let message =
-            format!("{what} is not served; send application/x-amz-json-1.1, not compressed.");
+        let message = format!(
+            "{what} is not served; send application/x-amz-json-1.1 or -cbor-1.1, not compressed."
+        );
         Fault::new(415, "UnsupportedMediaTypeException", message)
     }
 
@@ -63,15 +67,16 @@ impl Fault {
         Fault::new(500, "InternalFailure", message)
     }
 
-    /// The JSON body.
-    pub fn json(&self) -> Vec<u8> {
+    /// The body.
+    pub fn body(&self, encoding: Encoding) -> Vec<u8> {
         // AWS writes this one error's text under another name.
         let text = if self.code == "SerializationException" { "Message" } else { "message" };
-        let body = match &self.message {
-            Some(message) => serde_json::json!({ "__type": self.code, text: message }),
-            None => serde_json::json!({ "__type": self.code }),
-        };
-        body.to_string().into_bytes()
+        let mut members = BTreeMap::from([("__type", self.code)]);
+        if let Some(message) = &self.message {
+            members.insert(text, message);
+        }
+        // A map of texts can be written in either.
+        encoding.encode(&members).unwrap_or_default()
     }
 }
 

@@ -1,9 +1,15 @@
-//! The HTTP layer as a client meets it, over a real socket, with a service of three operations.
+//! The HTTP layer as a client meets it, over a real socket, with a service of five operations.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
-use bytes::Bytes;
-use kinesis::Caller;
+use futures_util::stream;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -11,40 +17,62 @@ use tokio::{
 };
 
 use crate::{
-    AwsConfig, AwsLimits, AwsServer,
+    AwsConfig, AwsLimits, AwsSecurity, AwsServer,
+    encoding::Encoding,
     fault::Fault,
     server::open,
-    service::{Service, Weight},
+    service::{Answer, Call, Event, Service, Weight},
 };
 
-/// `Echo` says what it got, `Sleep` takes 300 ms, `Big` answers with a MiB.
-struct Parrot;
+/// `Echo` says what it got, `Sleep` takes 300 ms, `Big` answers with a MiB, `Count` with events,
+/// `Flood` with events without end.
+#[derive(Default)]
+pub(crate) struct Parrot {
+    /// Events that were made for `Flood`.
+    pub flooded: Arc<AtomicUsize>,
+}
 
 impl Service for Parrot {
     const TARGET: &'static str = "Parrot_1";
+    const SIGNING_NAME: &'static str = "parrot";
 
     fn operations() -> impl Iterator<Item = &'static str> {
-        ["Echo", "Sleep", "Big"].into_iter()
+        ["Echo", "Sleep", "Big", "Count", "Flood"].into_iter()
     }
 
     fn weight(&self, _operation: &str) -> Weight {
         Weight { body_bytes_max: 1000, answer_bytes_max: 1000 }
     }
 
-    async fn call(&self, operation: &str, caller: Caller, body: Bytes) -> Result<Vec<u8>, Fault> {
-        match operation {
-            "Echo" => Ok([caller.region.as_bytes(), b" ", &body].concat()),
+    async fn call(&self, operation: &str, call: Call) -> Result<Answer, Fault> {
+        Ok(Answer::Whole(match operation {
+            "Echo" => [call.caller.region.as_bytes(), b" ", &call.body].concat(),
             "Sleep" => {
                 sleep(Duration::from_millis(300)).await;
-                Ok(b"slept".to_vec())
+                b"slept".to_vec()
             }
-            "Big" => Ok(vec![b'x'; 1 << 20]),
-            _ => Err(Fault::unknown_operation()),
-        }
+            "Big" => vec![b'x'; 1 << 20],
+            "Flood" => {
+                let made = Arc::clone(&self.flooded);
+                let events = stream::repeat_with(move || {
+                    made.fetch_add(1, Ordering::SeqCst);
+                    Ok(Event { kind: "Number", payload: vec![b'x'; 10_000] })
+                });
+                return Ok(Answer::Events(Box::pin(events)));
+            }
+            "Count" => return Ok(Answer::Events(Box::pin(stream::iter(counted())))),
+            _ => return Err(Fault::unknown_operation()),
+        }))
     }
 }
 
-fn limits() -> AwsLimits {
+/// Two events, and a failure.
+fn counted() -> Vec<Result<Event, Fault>> {
+    let event = |payload: &[u8]| Ok(Event { kind: "Number", payload: payload.to_vec() });
+    vec![event(b"one"), event(b"two"), Err(Fault::internal("no more".into()))]
+}
+
+pub(crate) fn limits() -> AwsLimits {
     AwsLimits {
         connections_max: 3,
         memory_bytes: 1 << 20,
@@ -56,14 +84,17 @@ fn limits() -> AwsLimits {
 }
 
 async fn start(limits: AwsLimits) -> AwsServer {
-    let config = AwsConfig {
+    open(Parrot::default(), config(limits), AwsSecurity::default()).await.unwrap()
+}
+
+pub(crate) fn config(limits: AwsLimits) -> AwsConfig {
+    AwsConfig {
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         region: "us-east-1".into(),
         account_id: "000000000000".into(),
         secret: vec![1],
         limits,
-    };
-    open(Parrot, config).await.unwrap()
+    }
 }
 
 fn request(operation: &str, headers: &str, body: &str) -> String {
@@ -108,9 +139,9 @@ async fn what_cannot_be_served_is_said_in_awss_form() {
         (request("Other_1.Echo", "", "{}"), 400, r#"{"__type":"UnknownOperationException"}"#),
         (request("Echo", "", "{}"), 400, r#"{"__type":"UnknownOperationException"}"#),
         (
-            request("Parrot_1.Echo", "", "{}").replace("amz-json", "amz-cbor"),
+            request("Parrot_1.Echo", "", "{}").replace("amz-json", "amz-yaml"),
             415,
-            "application/x-amz-cbor-1.1 is not served",
+            "application/x-amz-yaml-1.1 is not served",
         ),
         (
             request("Parrot_1.Echo", "Content-Encoding: gzip\r\n", "{}"),
@@ -229,7 +260,7 @@ async fn stopping_lets_a_request_finish_and_takes_no_more() {
 
 #[test]
 fn a_serialization_error_has_its_text_under_another_name() {
-    let text = |fault: Fault| String::from_utf8(fault.json()).unwrap();
+    let text = |fault: Fault| String::from_utf8(fault.body(Encoding::Json)).unwrap();
     assert_eq!(
         text(Fault::serialization("no JSON".into())),
         r#"{"Message":"no JSON","__type":"SerializationException"}"#
@@ -257,4 +288,57 @@ async fn requests_are_counted_by_operation_and_error() {
     assert_eq!(other.errors.iter().collect::<Vec<_>>(), [(&"UnknownOperationException", &1)]);
     assert_eq!(counts.connections_accepted, 5);
     assert_eq!(counts.memory_max_bytes, 1 << 20);
+}
+
+#[tokio::test]
+async fn an_answer_mirrors_the_encoding_of_its_request() {
+    let server = start(limits()).await;
+    let cbor = |operation| request(operation, "", "").replace("amz-json", "amz-cbor");
+    let reply = exchange(&server, &cbor("Parrot_1.Echo")).await;
+    assert!(reply.contains("content-type: application/x-amz-cbor-1.1\r\n"), "{reply}");
+
+    let reply = exchange(&server, &cbor("Parrot_1.Fly")).await;
+    assert!(reply.starts_with("HTTP/1.1 400 "), "{reply}");
+    assert!(reply.contains("content-type: application/x-amz-cbor-1.1\r\n"), "{reply}");
+    assert!(reply.contains("x-amzn-errortype: UnknownOperationException\r\n"), "{reply}");
+    assert!(reply.contains("f__typex\u{19}UnknownOperationException"), "{reply:?}");
+}
+
+#[tokio::test]
+async fn events_follow_each_other_behind_an_initial_response() {
+    let server = start(limits()).await;
+    let reply = exchange(&server, &request("Parrot_1.Count", "", "{}")).await;
+    assert!(reply.contains("content-type: application/vnd.amazon.eventstream\r\n"), "{reply}");
+    let places: Vec<_> = ["initial-response", "Number", "one", "two", "InternalFailure", "no more"]
+        .iter()
+        .map(|part| reply.find(part).unwrap_or_else(|| panic!("no {part} in {reply}")))
+        .collect();
+    assert!(places.is_sorted(), "{reply}");
+}
+
+#[tokio::test]
+async fn with_credentials_a_request_has_to_be_signed() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("credentials");
+    std::fs::write(&file, "[a]\naws_access_key_id = AK\naws_secret_access_key = s\n").unwrap();
+    let credentials = Some(crate::Credentials::read(&file).unwrap());
+    let security = AwsSecurity { credentials, tls: None };
+    let server = open(Parrot::default(), config(limits()), security).await.unwrap();
+    let signed_by = |key: &str| {
+        format!(
+            "X-Amz-Date: 20261121T000000Z\r\nAuthorization: AWS4-HMAC-SHA256 \
+             Credential={key}/20261121/eu-west-1/parrot/aws4_request, \
+             SignedHeaders=host;x-amz-date;x-amz-target, Signature=0\r\n"
+        )
+    };
+    for (headers, error) in [
+        (String::new(), "MissingAuthenticationTokenException"),
+        (signed_by("OTHER"), "UnrecognizedClientException"),
+        (signed_by("AK"), "InvalidSignatureException"),
+    ] {
+        let reply = exchange(&server, &request("Parrot_1.Echo", &headers, "{}")).await;
+        assert!(reply.starts_with("HTTP/1.1 400 "), "{reply}");
+        assert!(reply.contains(&format!("x-amzn-errortype: {error}\r\n")), "{reply}");
+        assert!(reply.contains(&format!("{{\"__type\":\"{error}\"")), "{reply}");
+    }
 }

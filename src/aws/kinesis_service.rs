@@ -2,14 +2,12 @@
 
 use std::future::Future;
 
-use bytes::Bytes;
-use kinesis::{ApiError, Caller, Kinesis, Log, model_operations};
+use kinesis::{ApiError, Kinesis, Log, model_operations};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     fault::Fault,
-    json,
-    service::{Service, Weight},
+    service::{Answer, Call, Service, Weight},
 };
 
 /// 10 MiB of data in base64, and room for 500 partition keys of 256 escaped characters and for
@@ -38,6 +36,7 @@ const BUILT: &[&str] = &[
 
 impl<L: Log> Service for Kinesis<L> {
     const TARGET: &'static str = "Kinesis_20131202";
+    const SIGNING_NAME: &'static str = "kinesis";
 
     fn operations() -> impl Iterator<Item = &'static str> {
         BUILT.iter().chain(model_operations::NOT_BUILT).copied()
@@ -56,18 +55,19 @@ impl<L: Log> Service for Kinesis<L> {
         Weight { body_bytes_max, answer_bytes_max }
     }
 
-    async fn call(&self, operation: &str, caller: Caller, body: Bytes) -> Result<Vec<u8>, Fault> {
+    async fn call(&self, operation: &str, call: Call) -> Result<Answer, Fault> {
+        let caller = call.caller.clone();
         let by = &caller;
         match operation {
-            "CreateStream" => silent(body, |r| self.create_stream(by, r)).await,
-            "DeleteStream" => silent(body, |r| self.delete_stream(by, r)).await,
-            "DescribeStreamSummary" => answer(body, |r| self.describe_stream_summary(by, r)).await,
-            "GetRecords" => answer(body, |r| self.get_records(by, r)).await,
-            "GetShardIterator" => answer(body, |r| self.get_shard_iterator(by, r)).await,
-            "ListShards" => answer(body, |r| self.list_shards(by, r)).await,
-            "ListStreams" => answer(body, |r| self.list_streams(by, r)).await,
-            "PutRecord" => answer(body, |r| self.put_record(by, r)).await,
-            "PutRecords" => answer(body, |r| self.put_records(by, r)).await,
+            "CreateStream" => silent(call, |r| self.create_stream(by, r)).await,
+            "DeleteStream" => silent(call, |r| self.delete_stream(by, r)).await,
+            "DescribeStreamSummary" => answer(call, |r| self.describe_stream_summary(by, r)).await,
+            "GetRecords" => answer(call, |r| self.get_records(by, r)).await,
+            "GetShardIterator" => answer(call, |r| self.get_shard_iterator(by, r)).await,
+            "ListShards" => answer(call, |r| self.list_shards(by, r)).await,
+            "ListStreams" => answer(call, |r| self.list_streams(by, r)).await,
+            "PutRecord" => answer(call, |r| self.put_record(by, r)).await,
+            "PutRecords" => answer(call, |r| self.put_records(by, r)).await,
             later if model_operations::NOT_BUILT.contains(&later) => {
                 Err(ApiError::not_built(later).into())
             }
@@ -77,24 +77,25 @@ impl<L: Log> Service for Kinesis<L> {
 }
 
 /// An operation with an answer. The body is freed before the operation begins.
-async fn answer<R, A, F>(body: Bytes, operation: impl FnOnce(R) -> F) -> Result<Vec<u8>, Fault>
+async fn answer<R, A, F>(call: Call, operation: impl FnOnce(R) -> F) -> Result<Answer, Fault>
 where
     R: DeserializeOwned,
     A: Serialize,
     F: Future<Output = Result<A, ApiError>>,
 {
-    let request = json::decode(&body)?;
-    drop(body);
-    json::encode(&operation(request).await?)
+    let encoding = call.encoding;
+    let request = encoding.decode(&call.body)?;
+    drop(call);
+    Ok(Answer::Whole(encoding.encode(&operation(request).await?)?))
 }
 
 /// An operation that answers with an empty body.
-async fn silent<R, F>(body: Bytes, operation: impl FnOnce(R) -> F) -> Result<Vec<u8>, Fault>
+async fn silent<R, F>(call: Call, operation: impl FnOnce(R) -> F) -> Result<Answer, Fault>
 where
     R: DeserializeOwned,
     F: Future<Output = Result<(), ApiError>>,
 {
-    let request = json::decode(&body)?;
+    let request = call.encoding.decode(&call.body)?;
     operation(request).await?;
-    Ok(Vec::new())
+    Ok(Answer::Whole(Vec::new()))
 }

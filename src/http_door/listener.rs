@@ -13,9 +13,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use http_body_util::Full;
-use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::TokioTimer;
+use hyper::{
+    Request, Response,
+    body::{Body, Incoming},
+};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore, watch},
@@ -23,25 +24,10 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::patient::Patient;
+use crate::{connection, limits::HttpLimits, tls::TlsIdentity};
 
-/// A connection's read buffer grows to this; heads are far smaller, bodies are read in parts.
-const READ_BUFFER_BYTES_MAX: usize = 64 << 10;
 /// After a failed accept (no file descriptor left, say) the listener rests this long.
 const ACCEPT_REST: Duration = Duration::from_millis(50);
-
-/// How many connections, and how slow they may be.
-#[derive(Debug, Clone, Copy)]
-pub struct HttpLimits {
-    /// Open connections. More wait in the listener's queue.
-    pub connections_max: usize,
-    /// How long a request's head may take to arrive, and a connection may be idle.
-    pub head_timeout: Duration,
-    /// How long a client may leave a reply lying without taking any of it.
-    pub write_timeout: Duration,
-    /// How long `stop` waits for requests that are under way.
-    pub stop_timeout: Duration,
-}
 
 /// A door that is open. Dropping it leaves it open until the tokio runtime ends; see
 /// [`HttpDoor::stop`].
@@ -121,23 +107,59 @@ impl HttpDoor {
 
 /// Listens on an address, and has `answer` answer each request. To be called inside a tokio
 /// runtime, whose workers then serve it.
-pub async fn open<A, F>(listen: SocketAddr, limits: HttpLimits, answer: A) -> io::Result<HttpDoor>
+pub async fn open<A, F, B>(
+    listen: SocketAddr,
+    limits: HttpLimits,
+    answer: A,
+) -> io::Result<HttpDoor>
 where
     A: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
-    F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: Body<Data = Bytes, Error = Infallible> + Send + Unpin + 'static,
+{
+    open_with(listen, limits, None, answer).await
+}
+
+/// The same, with TLS.
+pub async fn open_tls<A, F, B>(
+    listen: SocketAddr,
+    limits: HttpLimits,
+    identity: TlsIdentity,
+    answer: A,
+) -> io::Result<HttpDoor>
+where
+    A: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: Body<Data = Bytes, Error = Infallible> + Send + Unpin + 'static,
+{
+    open_with(listen, limits, Some(identity), answer).await
+}
+
+async fn open_with<A, F, B>(
+    listen: SocketAddr,
+    limits: HttpLimits,
+    tls: Option<TlsIdentity>,
+    answer: A,
+) -> io::Result<HttpDoor>
+where
+    A: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: Body<Data = Bytes, Error = Infallible> + Send + Unpin + 'static,
 {
     let socket = TcpListener::bind(listen).await?;
     let address = socket.local_addr()?;
     let (stop, stopped) = watch::channel(false);
     let connections = HttpConnections::default();
     let places = Arc::new(Semaphore::new(limits.connections_max));
-    let listener = Listener { socket, limits, places, connections: connections.clone(), stopped };
+    let counting = connections.clone();
+    let listener = Listener { socket, tls, limits, places, connections: counting, stopped };
     let listening = tokio::spawn(listener.run(answer));
     Ok(HttpDoor { address, stop, listening, connections })
 }
 
 struct Listener {
     socket: TcpListener,
+    tls: Option<TlsIdentity>,
     limits: HttpLimits,
     places: Arc<Semaphore>,
     connections: HttpConnections,
@@ -145,10 +167,11 @@ struct Listener {
 }
 
 impl Listener {
-    async fn run<A, F>(self, answer: A)
+    async fn run<A, F, B>(self, answer: A)
     where
         A: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
-        F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
+        F: Future<Output = Response<B>> + Send + 'static,
+        B: Body<Data = Bytes, Error = Infallible> + Send + Unpin + 'static,
     {
         let mut serving = JoinSet::new();
         let mut stopped = self.stopped.clone();
@@ -159,9 +182,10 @@ impl Listener {
                 _ = stopped.wait_for(|stop| *stop) => break,
             };
             let Some((socket, place)) = accepted else { continue };
-            let connection = serve(socket, self.limits, answer.clone(), self.stopped.clone());
+            let (tls, limits) = (self.tls.clone(), self.limits);
+            let (answer, stopped) = (answer.clone(), self.stopped.clone());
             serving.spawn(async move {
-                connection.await;
+                connection::serve(socket, tls, limits, answer, stopped).await;
                 drop(place);
             });
         }
@@ -191,42 +215,5 @@ impl Listener {
                 None
             }
         }
-    }
-}
-
-async fn serve<A, F>(
-    socket: TcpStream,
-    limits: HttpLimits,
-    answer: A,
-    mut stopped: watch::Receiver<bool>,
-) where
-    A: Fn(Request<Incoming>) -> F,
-    F: Future<Output = Response<Full<Bytes>>>,
-{
-    let patient = Patient::new(socket, limits.write_timeout);
-    let service = service_fn(move |request| {
-        let answer = answer(request);
-        async move { Ok::<_, Infallible>(answer.await) }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.head_timeout)
-        .max_buf_size(READ_BUFFER_BYTES_MAX)
-        .serve_connection(patient, service);
-    let mut connection = std::pin::pin!(connection);
-    let ended = tokio::select! {
-        served = connection.as_mut() => Some(served),
-        _ = stopped.wait_for(|stop| *stop) => None,
-    };
-    let served = match ended {
-        Some(served) => served,
-        None => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    // Clients that vanish, stall or send what is no HTTP are not the operator's business.
-    if let Err(error) = served {
-        tracing::debug!(%error, "an HTTP connection ended early");
     }
 }

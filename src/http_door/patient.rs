@@ -8,33 +8,37 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use tokio::{
-    net::TcpStream,
+    io::{AsyncRead, AsyncWrite},
     time::{Instant, Sleep, sleep},
 };
 
 /// A socket whose writes fail when the other side takes nothing for `patience`.
-pub(crate) struct Patient {
-    socket: TokioIo<TcpStream>,
+pub(crate) struct Patient<T> {
+    socket: TokioIo<T>,
+    /// What was read of the socket before this began, to tell what it speaks.
+    read_ahead: Bytes,
     patience: Duration,
     /// Made with the first write that has to wait; most connections never have one.
     deadline: Option<Pin<Box<Sleep>>>,
     waiting: bool,
 }
 
-impl Patient {
-    pub fn new(socket: TcpStream, patience: Duration) -> Patient {
-        Patient { socket: TokioIo::new(socket), patience, deadline: None, waiting: false }
+impl<T> Patient<T> {
+    pub fn new(socket: T, read_ahead: Bytes, patience: Duration) -> Patient<T> {
+        let socket = TokioIo::new(socket);
+        Patient { socket, read_ahead, patience, deadline: None, waiting: false }
     }
 
     /// Passes an attempt to write on, and fails it when attempts have waited too long.
-    fn watch<T>(
+    fn watch<R>(
         &mut self,
         context: &mut Context<'_>,
-        attempt: Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
+        attempt: Poll<io::Result<R>>,
+    ) -> Poll<io::Result<R>> {
         if attempt.is_ready() {
             self.waiting = false;
             return attempt;
@@ -51,17 +55,22 @@ impl Patient {
     }
 }
 
-impl Read for Patient {
+impl<T: AsyncRead + Unpin> Read for Patient<T> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-        buffer: ReadBufCursor<'_>,
+        mut buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_read(context, buffer)
+        if self.read_ahead.is_empty() {
+            return Pin::new(&mut self.socket).poll_read(context, buffer);
+        }
+        let taken = self.read_ahead.len().min(buffer.remaining());
+        buffer.put_slice(&self.read_ahead.split_to(taken));
+        Poll::Ready(Ok(()))
     }
 }
 
-impl Write for Patient {
+impl<T: AsyncWrite + Unpin> Write for Patient<T> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -90,6 +99,7 @@ impl Write for Patient {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_shutdown(context)
+        let attempt = Pin::new(&mut self.socket).poll_shutdown(context);
+        self.watch(context, attempt)
     }
 }

@@ -58,6 +58,9 @@ impl Visitor<'_> for BlobVisitor {
     }
 }
 
+/// The name under which a binary format is given a [`Time`], so that it can mark it as one.
+pub const TIMESTAMP: &str = "Timestamp";
+
 /// A point in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Time(pub Timestamp);
@@ -68,7 +71,7 @@ impl Serialize for Time {
             // Milliseconds since 1970 stay below 2^53 for 285,000 years: no digit is lost.
             serializer.serialize_f64(self.0.0 as f64 / 1000.0)
         } else {
-            serializer.serialize_i64(self.0.0)
+            serializer.serialize_newtype_struct(TIMESTAMP, &self.0.0)
         }
     }
 }
@@ -76,15 +79,41 @@ impl Serialize for Time {
 impl<'de> Deserialize<'de> for Time {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Time, D::Error> {
         if deserializer.is_human_readable() {
-            let seconds = f64::deserialize(deserializer)?;
-            let millis = (seconds * 1000.0).round();
-            if !millis.is_finite() || millis.abs() >= 9.0e15 {
-                return Err(D::Error::custom("a timestamp out of range"));
-            }
-            Ok(Time(Timestamp(millis as i64)))
+            from_millis(f64::deserialize(deserializer)? * 1000.0)
         } else {
-            i64::deserialize(deserializer).map(|millis| Time(Timestamp(millis)))
+            deserializer.deserialize_any(MillisVisitor)
         }
+    }
+}
+
+fn from_millis<E: Error>(millis: f64) -> Result<Time, E> {
+    let millis = millis.round();
+    if !millis.is_finite() || millis.abs() >= 9.0e15 {
+        return Err(E::custom("a timestamp out of range"));
+    }
+    Ok(Time(Timestamp(millis as i64)))
+}
+
+/// Milliseconds: an integer from the Java SDK, with a fraction from others.
+struct MillisVisitor;
+
+impl Visitor<'_> for MillisVisitor {
+    type Value = Time;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a time in milliseconds")
+    }
+
+    fn visit_i64<E: Error>(self, millis: i64) -> Result<Time, E> {
+        from_millis(millis as f64)
+    }
+
+    fn visit_u64<E: Error>(self, millis: u64) -> Result<Time, E> {
+        from_millis(millis as f64)
+    }
+
+    fn visit_f64<E: Error>(self, millis: f64) -> Result<Time, E> {
+        from_millis(millis)
     }
 }
 
