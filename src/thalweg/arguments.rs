@@ -65,6 +65,34 @@ pub struct ServeArguments {
     #[arg(long, value_name = "HOST:PORT", env = "THALWEG_AWS_LISTEN")]
     pub aws_listen: Option<String>,
 
+    /// Where Kinesis clients connect with TLS; port 0 takes a free one [default: nowhere].
+    #[arg(long, value_name = "HOST:PORT", env = "THALWEG_AWS_TLS_LISTEN")]
+    pub aws_tls_listen: Option<String>,
+
+    /// The certificate for `--aws-tls-listen`, and behind it those that vouch for it: PEM.
+    #[arg(long, value_name = "FILE", env = "THALWEG_AWS_TLS_CERTIFICATE")]
+    pub aws_tls_certificate: Option<PathBuf>,
+
+    /// The certificate's private key: PEM.
+    #[arg(long, value_name = "FILE", env = "THALWEG_AWS_TLS_KEY")]
+    pub aws_tls_key: Option<PathBuf>,
+
+    /// Make a certificate that vouches for itself, and keep it in the data directory
+    /// [default: false].
+    #[arg(
+        long,
+        value_name = "BOOLEAN",
+        env = "THALWEG_AWS_TLS_SELF_SIGNED",
+        num_args = 0..=1,
+        default_missing_value = "true"
+    )]
+    pub aws_tls_self_signed: Option<bool>,
+
+    /// Who may use the AWS door: a file in the form of AWS's shared credentials file. Requests must
+    /// then be signed with one of its keys [default: every request is accepted].
+    #[arg(long, value_name = "FILE", env = "THALWEG_CREDENTIALS")]
+    pub credentials: Option<PathBuf>,
+
     /// Where metrics, health and log levels are, over HTTP; `off` for nowhere
     /// [default: 127.0.0.1:9644].
     #[arg(long, value_name = "HOST:PORT", env = "THALWEG_ADMIN_LISTEN")]

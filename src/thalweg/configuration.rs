@@ -10,6 +10,8 @@ use std::{
 
 use thiserror::Error;
 
+use self::aws_tls::AwsTlsSettings;
+pub use self::aws_tls::{AwsTls, AwsTlsError, Certificate};
 use crate::{
     arguments::ServeArguments,
     config_file::{self, ConfigFile, ConfigFileError},
@@ -51,6 +53,10 @@ pub struct Configuration {
     pub advertised: Address,
     /// Where Kinesis clients connect; never port 0.
     pub aws_listen: SocketAddr,
+    /// Where they connect with TLS, and the certificate that they are shown. `None`: nowhere.
+    pub aws_tls: Option<AwsTls>,
+    /// Who may use the AWS door. `None`: whoever reaches it.
+    pub credentials: Option<PathBuf>,
     /// Where metrics and health are; never port 0. `None`: nowhere.
     pub admin_listen: Option<SocketAddr>,
     /// Memory for records and requests in flight.
@@ -104,6 +110,9 @@ pub enum ConfigurationError {
         /// What it may be.
         bounds: String,
     },
+    /// The settings of TLS do not fit together.
+    #[error(transparent)]
+    AwsTls(#[from] AwsTlsError),
     /// `--set` without a value.
     #[error("set: `{text}` is not KEY=VALUE, such as num.partitions=4")]
     Set {
@@ -135,6 +144,12 @@ fn merge(flags: ServeArguments, file: ConfigFile) -> Result<Configuration, Confi
     let kafka_listen = resolve("kafka-listen", kafka_listen.as_deref().unwrap_or(KAFKA_LISTEN))?;
     let aws_listen = flags.aws_listen.or(file.aws_listen);
     let aws_listen = resolve("aws-listen", aws_listen.as_deref().unwrap_or(AWS_LISTEN))?;
+    let aws_tls = AwsTls::from_settings(AwsTlsSettings {
+        listen: flags.aws_tls_listen.or(file.aws_tls_listen),
+        certificate: flags.aws_tls_certificate.or(file.aws_tls_certificate),
+        key: flags.aws_tls_key.or(file.aws_tls_key),
+        self_signed: flags.aws_tls_self_signed.or(file.aws_tls_self_signed).unwrap_or(false),
+    })?;
     let admin_listen = flags.admin_listen.or(file.admin_listen);
     let admin_listen = match admin_listen.as_deref().unwrap_or(ADMIN_LISTEN) {
         OFF => None,
@@ -162,6 +177,8 @@ fn merge(flags: ServeArguments, file: ConfigFile) -> Result<Configuration, Confi
         kafka_listen,
         advertised,
         aws_listen,
+        aws_tls,
+        credentials: flags.credentials.or(file.credentials),
         admin_listen,
         memory,
         configs,
@@ -258,6 +275,8 @@ fn reachable(listen: SocketAddr) -> Address {
     };
     Address { host, port: listen.port() }
 }
+
+mod aws_tls;
 
 #[cfg(test)]
 mod tests;

@@ -10,7 +10,9 @@ use std::{
 };
 
 use admin::{AdminConfig, AdminServer, Build, LogLevels, Serving};
-use aws::{AwsConfig, AwsLimits, AwsServer};
+use aws::{
+    AwsConfig, AwsLimits, AwsSecurity, AwsServer, AwsTls, Credentials, CredentialsError, TlsSource,
+};
 use broker::{BrokerHandle, BrokerSettings, RunningBroker, StorageSettings};
 use kafka::{Doors, KafkaConfig, OpenError};
 use model::CoreId;
@@ -18,7 +20,10 @@ use state::configs::{ConfigError, validate_static};
 use thiserror::Error;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::configuration::Configuration;
+use crate::{
+    configuration::{Certificate, Configuration},
+    host,
+};
 
 /// The region and account in ARNs, where a request's signature does not say one.
 const AWS_REGION: &str = "us-east-1";
@@ -27,6 +32,8 @@ const AWS_ACCOUNT_ID: &str = "000000000000";
 const AWS_MEMORY_DIVISOR: u64 = 8;
 /// … but at most this, in bytes.
 const AWS_MEMORY_BYTES_MAX: u64 = 256 << 20;
+/// Where in the data directory a self-signed certificate is kept.
+const AWS_TLS_DIR: &str = "aws-tls";
 /// How long the sockets of a broker that was killed just now are waited for.
 const PREDECESSOR_LINGERS_MAX: Duration = Duration::from_secs(2);
 /// How often they are looked at.
@@ -58,6 +65,9 @@ pub enum ServeError {
     /// The AWS door stays shut.
     #[error(transparent)]
     Aws(#[from] aws::ServeError),
+    /// Nobody can be told who may use the AWS door.
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
     /// The door for metrics and health stays shut.
     #[error(transparent)]
     Admin(#[from] admin::ServeError),
@@ -134,6 +144,7 @@ impl Process {
         let aws_memory = aws_memory.min(AWS_MEMORY_BYTES_MAX);
         let kafka_config = KafkaConfig { listen: configuration.kafka_listen };
         let aws_listen = configuration.aws_listen;
+        let aws_security = aws_security(&configuration)?;
         let advertised = configuration.advertised.clone();
         let data_dir = configuration.data_dir.clone();
 
@@ -158,7 +169,7 @@ impl Process {
             Ok(kafka) => kafka,
             Err(error) => return stop_after(broker, error.into()).await,
         };
-        let aws = match open_aws(broker.handle(), aws_listen, aws_memory).await {
+        let aws = match open_aws(broker.handle(), aws_listen, aws_memory, aws_security).await {
             Ok(aws) => aws,
             Err(error) => {
                 kafka.close().await;
@@ -172,6 +183,9 @@ impl Process {
             advertised.port
         );
         tracing::info!("Kinesis clients connect to http://{}", aws.local_address());
+        if let Some(address) = aws.tls_address() {
+            tracing::info!("Kinesis clients connect with TLS to https://{address}");
+        }
         Ok(Process { broker, kafka, aws })
     }
 
@@ -245,10 +259,27 @@ async fn open_admin(
     Ok(Some(admin))
 }
 
+fn aws_security(configuration: &Configuration) -> Result<AwsSecurity, ServeError> {
+    let credentials = configuration.credentials.as_deref().map(Credentials::read).transpose()?;
+    let directory = configuration.data_dir.join(AWS_TLS_DIR);
+    let tls = configuration.aws_tls.clone().map(|tls| AwsTls {
+        listen: tls.listen,
+        source: match tls.certificate {
+            Certificate::Files { certificate, key } => TlsSource::Files { certificate, key },
+            Certificate::SelfSigned => {
+                let names = host::name().into_iter().chain([tls.host]).collect();
+                TlsSource::SelfSigned { directory, names }
+            }
+        },
+    });
+    Ok(AwsSecurity { tls, credentials })
+}
+
 async fn open_aws(
     broker: &BrokerHandle,
     listen: SocketAddr,
     memory_bytes: u64,
+    security: AwsSecurity,
 ) -> Result<AwsServer, ServeError> {
     let secret = broker
         .call(CoreId(0), |broker: std::rc::Rc<broker::Broker>| async move {
@@ -266,7 +297,7 @@ async fn open_aws(
         secret,
         limits,
     };
-    Ok(aws::serve(broker.clone(), config).await?)
+    Ok(aws::serve_secured(broker.clone(), config, security).await?)
 }
 
 /// The path as whoever reads the log can use it from anywhere.

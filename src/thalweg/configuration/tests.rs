@@ -130,3 +130,37 @@ fn a_missing_file_is_an_error() {
     let error = Configuration::resolve(arguments).unwrap_err().to_string();
     assert!(error.contains("/no/such/file.toml"), "{error}");
 }
+
+#[test]
+fn tls_needs_an_address_and_one_certificate() {
+    let resolved = |arguments: &[&str], text: &str| merge(flags(arguments), file(text));
+    let told = |arguments: &[&str]| resolved(arguments, "").unwrap_err().to_string();
+    assert_eq!(resolved(&[], "").unwrap().aws_tls, None);
+
+    let listen = "--aws-tls-listen=127.0.0.1:4568";
+    let own = resolved(&[listen, "--aws-tls-self-signed"], "").unwrap().aws_tls.unwrap();
+    assert_eq!(own.listen, "127.0.0.1:4568".parse().unwrap());
+    assert_eq!((own.host.as_str(), own.certificate), ("127.0.0.1", Certificate::SelfSigned));
+    let text = "aws-tls-certificate = \"c.pem\"\naws-tls-key = \"k.pem\"\n";
+    let files = resolved(&[listen], text).unwrap().aws_tls.unwrap();
+    let (certificate, key) = ("c.pem".into(), "k.pem".into());
+    assert_eq!(files.certificate, Certificate::Files { certificate, key });
+
+    assert!(told(&[listen]).contains("needs a certificate"));
+    assert!(told(&["--aws-tls-self-signed"]).contains("without aws-tls-listen"));
+    assert!(told(&[listen, "--aws-tls-key=k"]).contains("need each other"));
+    assert!(
+        told(&[listen, "--aws-tls-key=k", "--aws-tls-self-signed"]).contains("need each other")
+    );
+    let both = [listen, "--aws-tls-certificate=c", "--aws-tls-key=k", "--aws-tls-self-signed"];
+    assert!(told(&both).contains("exclude each other"));
+}
+
+#[test]
+fn credentials_are_a_file() {
+    let credentials =
+        |arguments: &[&str], text: &str| merge(flags(arguments), file(text)).unwrap().credentials;
+    assert_eq!(credentials(&[], ""), None);
+    assert_eq!(credentials(&["--credentials", "/a"], "credentials = \"/b\"\n"), Some("/a".into()));
+    assert_eq!(credentials(&[], "credentials = \"/b\"\n"), Some("/b".into()));
+}
