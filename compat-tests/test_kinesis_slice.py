@@ -219,8 +219,8 @@ def test_the_largest_record_and_request_go_through_and_come_back(kinesis, stream
         ("get_shard_iterator", {"StreamName": "STREAM", "ShardId": FIRST_SHARD, "ShardIteratorType": "AT_SEQUENCE_NUMBER", "StartingSequenceNumber": "7"},
          "InvalidArgumentException", "StartingSequenceNumber 7 used in GetShardIterator on shard shardId-000000000000 in stream STREAM under account 000000000000 is invalid."),
         ("get_records", {"ShardIterator": "AAAAAAAAAAE="}, "InvalidArgumentException", "Invalid ShardIterator."),
-        ("split_shard", {"StreamName": "STREAM", "ShardToSplit": FIRST_SHARD, "NewStartingHashKey": "7"},
-         "NotImplementedException", "SplitShard is not served by thalweg yet."),
+        ("start_stream_encryption", {"StreamName": "STREAM", "EncryptionType": "KMS", "KeyId": "alias/k"},
+         "NotImplementedException", "StartStreamEncryption is not served by thalweg yet."),
     ],
 )
 def test_what_is_refused_is_refused_in_awss_words(kinesis, stream, operation, arguments, code, message):

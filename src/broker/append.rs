@@ -8,8 +8,8 @@ use std::{
     time::Duration,
 };
 
-use lane::{AppendGroup, ProposeError, lane::Proposal, reply::Outcomes};
-use model::{CoreId, TopicPartition};
+use lane::{AppendGroup, Gate, OwnedPartition, ProposeError, lane::Proposal, reply::Outcomes};
+use model::{CoreId, ShardId, Timestamp, TopicPartition};
 use runtime::{Call, CoreStopped, sync::oneshot};
 use state::producers::SequenceError;
 
@@ -35,6 +35,8 @@ impl Future for AppendTicket {
 /// A checked batch on its way to its core.
 struct Routed {
     topic: TopicPartition,
+    /// The shard that it was routed to; none if the producer chose the partition itself.
+    shard: Option<ShardId>,
     proposal: Proposal,
 }
 
@@ -66,15 +68,36 @@ impl Broker {
         acks: Acks,
         transaction: Option<InTransaction>,
     ) -> AppendTicket {
+        let requests = requests.into_iter().map(|request| (request, None));
+        self.append_routed(requests, acks, transaction)
+    }
+
+    /// Puts batches into shards. A batch whose shard has closed, or is closing, is answered with
+    /// [`BrokerError::ShardMoved`]; so a batch that is taken lies in the shard that it was routed
+    /// to.
+    pub fn append_to_shards(
+        self: &Rc<Self>,
+        requests: Vec<(AppendRequest, ShardId)>,
+    ) -> AppendTicket {
+        let requests = requests.into_iter().map(|(request, shard)| (request, Some(shard)));
+        self.append_routed(requests, Acks::All, None)
+    }
+
+    fn append_routed(
+        self: &Rc<Self>,
+        requests: impl ExactSizeIterator<Item = (AppendRequest, Option<ShardId>)>,
+        acks: Acks,
+        transaction: Option<InTransaction>,
+    ) -> AppendTicket {
         let count = requests.len();
         let mut outcomes: Vec<Option<Outcome<Appended>>> = Vec::with_capacity(count);
         let mut groups: BTreeMap<CoreId, Group> = BTreeMap::new();
-        for (place, request) in requests.into_iter().enumerate() {
+        for (place, (request, shard)) in requests.enumerate() {
             let topic = request.topic;
-            match self.check(request, acks, transaction.is_some()) {
+            match self.check(request, shard, acks, transaction.is_some()) {
                 Ok((core, proposal)) => {
                     let group = groups.entry(core).or_default();
-                    group.batches.push(Routed { topic, proposal });
+                    group.batches.push(Routed { topic, shard, proposal });
                     group.places.push(place);
                     outcomes.push(None);
                 }
@@ -115,6 +138,7 @@ impl Broker {
     fn check(
         &self,
         request: AppendRequest,
+        shard: Option<ShardId>,
         acks: Acks,
         in_transaction: bool,
     ) -> Outcome<(CoreId, Proposal)> {
@@ -129,6 +153,12 @@ impl Broker {
                 .partitions
                 .get(request.topic.partition.0 as usize)
                 .ok_or(BrokerError::UnknownTopicOrPartition)?;
+            if let Some(child) = partition.sealed_by {
+                if shard.is_some() {
+                    return Err(BrokerError::ShardMoved);
+                }
+                return Err(crate::reshard::sealed(topic, request.topic.partition, child));
+            }
             (partition.lane.home(self.cores.count()), Rc::clone(&topic.effective))
         };
         if acks == Acks::All && config.min_insync_replicas > 1 {
@@ -175,22 +205,52 @@ impl Broker {
         // Allocates only when something is put in.
         let mut unverified = Vec::new();
         let (group, receiver) = AppendGroup::new(batches.len());
-        for (place, Routed { topic, proposal }) in batches.into_iter().enumerate() {
+        for (place, Routed { topic, shard, proposal }) in batches.into_iter().enumerate() {
             let slot = group.slot(place);
-            match self.local(topic) {
+            let found = self.local(topic).map_err(|_| ProposeError::UnknownPartition);
+            let admitted = found.and_then(|(lane, partition)| {
+                self.admit(&partition, shard, now).map(|()| (lane, partition))
+            });
+            match admitted {
                 _ if self.storage.is_full() => slot.settle(Err(ProposeError::StorageFull)),
                 Ok((lane, partition)) if proposal.header.attributes.is_transactional() => {
                     let asked = self.propose_transactional(&lane, &partition, proposal, now, slot);
                     unverified.extend(asked);
                 }
                 Ok((lane, partition)) => lane.propose_append(&partition, proposal, now, slot),
-                Err(_) => slot.settle(Err(ProposeError::UnknownPartition)),
+                Err(refusal) => slot.settle(Err(refusal)),
             }
         }
         if let Some(transaction) = transaction.filter(|_| !unverified.is_empty()) {
             self.verify(transaction, unverified);
         }
         receiver
+    }
+
+    /// Whether a partition of this core takes a batch that was routed to `shard`, or that its
+    /// producer chose the partition for.
+    pub(crate) fn admit(
+        &self,
+        partition: &OwnedPartition,
+        shard: Option<ShardId>,
+        now: Timestamp,
+    ) -> Result<(), ProposeError> {
+        match (partition.gate(), shard) {
+            (Gate::Sealed, None) => Err(ProposeError::Sealed),
+            (Gate::Open | Gate::Closing(_), None) => {
+                partition.note_kafka(now);
+                Ok(())
+            }
+            (Gate::Open, Some(shard)) if self.is_open(partition.id, shard) => Ok(()),
+            (_, Some(_)) => Err(ProposeError::ShardMoved),
+        }
+    }
+
+    /// Whether a shard is open on a partition.
+    fn is_open(&self, partition: TopicPartition, shard: ShardId) -> bool {
+        let catalog = self.catalog.borrow();
+        let shard = catalog.topic_by_id(partition.topic).and_then(|topic| topic.shards.get(shard));
+        shard.is_some_and(|shard| shard.is_open() && shard.partition == partition.partition)
     }
 }
 
@@ -219,6 +279,8 @@ pub(crate) fn refused(error: ProposeError) -> BrokerError {
     match error {
         ProposeError::UnknownPartition => BrokerError::UnknownTopicOrPartition,
         ProposeError::StorageFull => BrokerError::StorageFull(text),
+        ProposeError::ShardMoved => BrokerError::ShardMoved,
+        ProposeError::Sealed => BrokerError::PolicyViolation(text),
         ProposeError::TooLarge { .. } => BrokerError::RecordListTooLarge(text),
         ProposeError::Transaction(error) => error.into(),
         ProposeError::Sequence(error) => match error {

@@ -2,11 +2,11 @@
 
 use std::{path::PathBuf, rc::Rc};
 
-use lane::OwnedPartition;
-use model::{CoreId, LaneId, PartitionIndex, Timestamp, TopicConfig, TopicId};
+use lane::{Gate, OwnedPartition};
+use model::{CoreId, LaneId, PartitionIndex, Timestamp, TopicConfig, TopicId, TopicPartition};
 use partition::Partition;
 use state::{
-    catalog::{Catalog, CatalogCommand, CatalogEvent},
+    catalog::{Catalog, CatalogCommand, CatalogEvent, PartitionState},
     producers::ProducerTable,
 };
 
@@ -21,6 +21,7 @@ struct Placement {
     index: u32,
     directory: PathBuf,
     config: Rc<TopicConfig>,
+    gate: Gate,
 }
 
 impl Broker {
@@ -36,6 +37,14 @@ impl Broker {
         // The semaphore is never closed, so acquiring cannot fail.
         let _turn = self.catalog_changes.acquire().await;
         let command = decide(&self.catalog.borrow())?;
+        self.make_change(command).await
+    }
+
+    /// On the catalog's core, in its turn: makes a change durable and applies it everywhere.
+    pub(crate) async fn make_change(
+        self: &Rc<Self>,
+        command: CatalogCommand,
+    ) -> Outcome<CatalogEvent> {
         let lane = self.lanes.borrow().get(&LaneId::CATALOG).cloned();
         let lane = lane.ok_or(BrokerError::Stopping)?;
         let at = runtime::wall_clock();
@@ -75,7 +84,10 @@ impl Broker {
         };
         match &event {
             CatalogEvent::TopicCreated { id } => self.add_partitions(*id, 0).await,
-            CatalogEvent::PartitionsAdded { id, from, .. } => self.add_partitions(*id, *from).await,
+            CatalogEvent::PartitionsAdded { id, from, .. } => {
+                self.set_gates(Some(*id));
+                self.add_partitions(*id, *from).await;
+            }
             CatalogEvent::TopicDeleted { topic } => {
                 let lanes = topic.partitions.iter().map(|partition| partition.lane).collect();
                 self.remove_partitions(topic.id, lanes);
@@ -83,7 +95,7 @@ impl Broker {
             }
             CatalogEvent::TopicConfigsChanged { id } => self.set_configs(Some(*id)),
             CatalogEvent::BrokerConfigsChanged => self.set_configs(None),
-            CatalogEvent::ProducerIdsReserved { .. } => {}
+            CatalogEvent::PropertiesChanged | CatalogEvent::ProducerIdsReserved { .. } => {}
         }
         event
     }
@@ -101,17 +113,20 @@ impl Broker {
                     index,
                     directory: self.directory.partition(&topic.name, id, PartitionIndex(index)),
                     config: Rc::clone(&topic.effective),
+                    gate: gate(partition),
                 })
                 .collect()
         };
-        for Placement { lane, index, directory, config } in placements {
+        for Placement { lane, index, directory, config, gate } in placements {
             let id = partition_of(id, index);
             let created = Partition::create(&self.storage, directory, id, Rc::clone(&config)).await;
             let lane = self.lanes.borrow().get(&lane).cloned();
             match (created, lane) {
                 (Ok(log), Some(lane)) => {
                     let producers = ProducerTable::default();
-                    lane.add_partition(Rc::new(OwnedPartition::new(id, log, producers, config)));
+                    let partition = OwnedPartition::new(id, log, producers, config);
+                    partition.set_gate(gate);
+                    lane.add_partition(Rc::new(partition));
                 }
                 (Err(error), _) => {
                     tracing::error!(partition = %id, %error, "a partition could not be made");
@@ -152,4 +167,26 @@ impl Broker {
             }
         }
     }
+
+    /// Lets this core's partitions take records, or not, as the catalog says; of one topic or of
+    /// all.
+    pub(crate) fn set_gates(&self, only: Option<TopicId>) {
+        let catalog = self.catalog.borrow();
+        for lane in self.lanes() {
+            for partition in lane.partitions() {
+                let TopicPartition { topic, partition: index } = partition.id;
+                if only.is_some_and(|id| id != topic) {
+                    continue;
+                }
+                let topic = catalog.topic_by_id(topic);
+                if let Some(state) = topic.and_then(|t| t.partitions.get(index.0 as usize)) {
+                    partition.set_gate(gate(state));
+                }
+            }
+        }
+    }
+}
+
+fn gate(partition: &PartitionState) -> Gate {
+    if partition.sealed_by.is_some() { Gate::Sealed } else { Gate::Open }
 }

@@ -3,7 +3,9 @@
 //! Each door maps it to its protocol's codes in one place (`kafka::errors`, `kinesis::errors`).
 
 use model::Offset;
+use state::catalog::StreamError;
 use state::groups::{GroupError, consumer::ConsumerGroupError};
+use state::shards::ReshardError;
 use state::transactions::TransactionError;
 use thiserror::Error;
 
@@ -123,6 +125,18 @@ pub enum BrokerError {
     /// A consumer group of the newer protocol refuses.
     #[error(transparent)]
     ConsumerGroup(#[from] ConsumerGroupError),
+    /// A stream's properties stay as they are.
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    /// Shards cannot be split or merged in this way.
+    #[error(transparent)]
+    Reshard(#[from] ReshardError),
+    /// Somebody uses what was to be changed.
+    #[error("{0}")]
+    InUse(String),
+    /// What was routed to a shard came when the shard had closed: route it anew.
+    #[error("The shard has closed; its records go to other shards now.")]
+    ShardMoved,
     /// The broker is shutting down.
     #[error("The broker is shutting down.")]
     Stopping,

@@ -376,6 +376,7 @@ impl Broker {
                 .map_err(failed)?;
             self.lanes.borrow_mut().insert(lane, Rc::new(recovered));
         }
+        self.set_gates(None);
         let broker = Rc::downgrade(self);
         journal.set_durable_listener(Box::new(move |durable| {
             if let Some(broker) = broker.upgrade() {

@@ -1,16 +1,16 @@
 //! Topics: making, removing, widening them.
 
-use std::rc::Rc;
+use std::{collections::BTreeMap, rc::Rc};
 
-use model::{LaneId, Offset, TopicId, TopicName};
+use model::{LaneId, Offset, PartitionIndex, TopicId, TopicName};
 use state::{
-    catalog::{Catalog, CatalogCommand, CatalogError, CatalogEvent, Topic},
+    catalog::{Catalog, CatalogCommand, CatalogError, CatalogEvent, StreamProperties, Topic},
     configs,
 };
 
 use crate::{
     Broker, BrokerError, CreatedTopic, NewPartitions, NewTopic, Outcome, TopicSelector,
-    catalog_change::CATALOG_CORE, partition_of,
+    catalog_change::CATALOG_CORE, reshard::ShardChange,
 };
 
 impl Broker {
@@ -25,7 +25,8 @@ impl Broker {
             .call(CATALOG_CORE, move |broker: Rc<Broker>| async move {
                 let mut outcomes = Vec::with_capacity(count);
                 for topic in topics {
-                    outcomes.push(broker.create_topic(topic, validate_only).await);
+                    let plain = StreamProperties::default();
+                    outcomes.push(broker.create_topic(topic, plain, validate_only).await);
                 }
                 outcomes
             })
@@ -33,9 +34,23 @@ impl Broker {
             .unwrap_or_else(|_| vec![Err(BrokerError::Stopping); count])
     }
 
+    /// Makes a topic that has these properties as a stream from its first moment.
+    pub async fn create_stream(
+        self: &Rc<Self>,
+        topic: NewTopic,
+        stream: StreamProperties,
+    ) -> Outcome<CreatedTopic> {
+        self.cores
+            .call(CATALOG_CORE, move |broker: Rc<Broker>| async move {
+                broker.create_topic(topic, stream, false).await
+            })
+            .await?
+    }
+
     async fn create_topic(
         self: &Rc<Self>,
         topic: NewTopic,
+        stream: StreamProperties,
         validate_only: bool,
     ) -> Outcome<CreatedTopic> {
         let validated = {
@@ -63,12 +78,13 @@ impl Broker {
             .change_catalog(|catalog| {
                 // Once more, now that no other change can come between.
                 let validated = self.validate_topic(catalog, &topic)?;
-                Ok(CatalogCommand::CreateTopic {
-                    name: validated.name,
-                    id,
-                    partitions: self.place(catalog, validated.partitions),
-                    configs: validated.configs,
-                })
+                let (name, configs) = (validated.name, validated.configs);
+                let partitions = self.place(catalog, validated.partitions);
+                if stream == StreamProperties::default() {
+                    return Ok(CatalogCommand::CreateTopic { name, id, partitions, configs });
+                }
+                let stream = Box::new(stream);
+                Ok(CatalogCommand::CreateStream { name, id, partitions, configs, stream })
             })
             .await?;
         debug_assert!(matches!(event, CatalogEvent::TopicCreated { .. }));
@@ -95,7 +111,7 @@ impl Broker {
     }
 
     /// Spreads partitions over the lanes, going on where the last topic left off.
-    fn place(&self, catalog: &Catalog, count: u32) -> Vec<LaneId> {
+    pub(crate) fn place(&self, catalog: &Catalog, count: u32) -> Vec<LaneId> {
         // Lane 0 is the catalog's alone, so that a busy partition never delays it.
         let lanes = self.meta.get().map_or(1, |meta| meta.lanes.saturating_sub(1)).max(1);
         let first = catalog.partition_count();
@@ -176,42 +192,32 @@ impl Broker {
                 .map_err(catalog_error)?;
             Ok((topic.id, topic.partitions.len()))
         };
-        let (id, partitions) = validate(&self.catalog.borrow())?;
         if validate_only {
-            return Ok(());
+            return validate(&self.catalog.borrow()).map(drop);
         }
-        let closing_offsets = self.log_ends(id, partitions).await?;
-        self.change_catalog(|catalog| {
-            let (id, now) = validate(catalog)?;
-            if now != partitions {
-                return Err(BrokerError::Overloaded(
-                    "The topic was changed by another request meanwhile; try again.".to_owned(),
-                ));
-            }
-            let more = usize::try_from(wanted.count).unwrap_or(0).saturating_sub(now);
-            let lanes = self.place(catalog, u32::try_from(more).unwrap_or(u32::MAX));
-            Ok(CatalogCommand::AddPartitions { id, lanes, closing_offsets })
+        self.change_shards(|catalog| {
+            let (id, partitions) = validate(catalog)?;
+            let more = usize::try_from(wanted.count).unwrap_or(0).saturating_sub(partitions);
+            let more = u32::try_from(more).unwrap_or(u32::MAX);
+            let topic = catalog.topic_by_id(id).ok_or(BrokerError::UnknownTopicId)?;
+            let closing = topic.shards.closing_partitions(more).map_err(catalog_error)?;
+            let closing = closing.into_iter().collect();
+            let lanes = self.place(catalog, more);
+            let command = move |ends: &BTreeMap<PartitionIndex, Offset>| {
+                let end = |index| ends.get(&PartitionIndex(index)).copied().unwrap_or(Offset::ZERO);
+                let partitions = u32::try_from(partitions).unwrap_or(u32::MAX);
+                // The ends of partitions whose shards go on are not looked at.
+                let closing_offsets = (0..partitions).map(end).collect();
+                CatalogCommand::AddPartitions { id, lanes, closing_offsets }
+            };
+            Ok(ShardChange {
+                topic: id,
+                closing,
+                sealed: Default::default(),
+                command: Box::new(command),
+            })
         })
         .await
-        .map(drop)
-    }
-
-    /// Where each partition ends now; a shard that is split closes there.
-    async fn log_ends(self: &Rc<Self>, id: TopicId, partitions: usize) -> Outcome<Vec<Offset>> {
-        let queries = (0..partitions)
-            .map(|index| crate::OffsetQuery {
-                topic: partition_of(id, u32::try_from(index).unwrap_or(u32::MAX)),
-                at: crate::OffsetSpec::Latest,
-                read_committed: false,
-                leader_epoch: None,
-            })
-            .collect();
-        let found = self.list_offsets(queries).await;
-        // A guess would put records into the wrong shard for good, so any failure is the answer.
-        let end = |found: Option<crate::FoundOffset>| {
-            found.map(|found| found.offset).ok_or(BrokerError::UnknownTopicOrPartition)
-        };
-        found.into_iter().map(|outcome| outcome.and_then(end)).collect()
     }
 }
 
@@ -241,5 +247,7 @@ pub(crate) fn catalog_error(error: impl Into<CatalogError>) -> BrokerError {
         CatalogError::InvalidReplicaAssignment(_) => BrokerError::InvalidReplicaAssignment(text),
         CatalogError::InvalidConfig(_) => BrokerError::InvalidConfig(text),
         CatalogError::InvalidRequest(_) => BrokerError::InvalidRequest(text),
+        CatalogError::Stream(error) => BrokerError::Stream(error),
+        CatalogError::Reshard(error) => BrokerError::Reshard(error),
     }
 }

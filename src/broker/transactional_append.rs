@@ -167,9 +167,14 @@ impl Broker {
                 Ok(_) => self.local(*topic).map_err(|_| ProposeError::UnknownPartition),
             };
             for (proposal, slot) in batches {
-                match &verdict {
+                // A merge may have sealed the partition meanwhile.
+                let admitted = verdict
+                    .as_ref()
+                    .map_err(Clone::clone)
+                    .and_then(|at| self.admit(&at.1, None, now).map(|()| at));
+                match admitted {
                     Ok((lane, partition)) => lane.propose_append(partition, proposal, now, slot),
-                    Err(refusal) => slot.settle(Err(refusal.clone())),
+                    Err(refusal) => slot.settle(Err(refusal)),
                 }
             }
         }

@@ -89,7 +89,8 @@ fn code_of(error: &BrokerError) -> ResponseError {
         B::InvalidReplicaAssignment(_) => R::InvalidReplicaAssignment,
         B::InvalidConfig(_) => R::InvalidConfig,
         B::InvalidRequest(_) => R::InvalidRequest,
-        B::PolicyViolation(_) => R::PolicyViolation,
+        // The three at the end are the Kinesis door's: no request of Kafka's ends so.
+        B::PolicyViolation(_) | B::Stream(_) | B::Reshard(_) | B::InUse(_) => R::PolicyViolation,
         B::OffsetOutOfRange { .. } => R::OffsetOutOfRange,
         B::CorruptMessage(_) => R::CorruptMessage,
         B::InvalidRecord { .. } => R::InvalidRecord,
@@ -113,7 +114,7 @@ fn code_of(error: &BrokerError) -> ResponseError {
         B::Group(error) => code_of_group(*error),
         B::ConsumerGroup(error) => code_of_consumer_group(error),
         // Retriable, after asking for metadata again: by then the broker is back, or gone.
-        B::Stopping => R::NotLeaderOrFollower,
+        B::Stopping | B::ShardMoved => R::NotLeaderOrFollower,
         // Retriable, without doubt about where the leader is.
         B::Overloaded(_) => R::RequestTimedOut,
     }

@@ -1,5 +1,11 @@
 //! What the operations answer: one struct per output shape of the model.
 
+mod consumers;
+mod properties;
+
+pub use consumers::*;
+pub use properties::*;
+
 use serde::Serialize;
 
 use crate::wire::{Blob, Time};
@@ -71,14 +77,17 @@ pub struct StreamDescriptionSummary {
     pub retention_period_hours: i64,
     /// When it was made.
     pub stream_creation_timestamp: Time,
-    /// Shard-level metrics that are on: none yet.
+    /// Shard-level metrics that are on.
     pub enhanced_monitoring: [EnhancedMetrics; 1],
-    /// `NONE`: encryption by KMS is not served yet.
+    /// `NONE`: encryption by KMS is not served.
     pub encryption_type: &'static str,
     /// Shards that take records.
     pub open_shard_count: usize,
-    /// Registered consumers: none yet.
-    pub consumer_count: u32,
+    /// Registered consumers.
+    pub consumer_count: usize,
+    /// The throughput to be ready for, where one was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warm_throughput: Option<WarmThroughput>,
     /// The greatest record, data and partition key together.
     #[serde(rename = "MaxRecordSizeInKiB")]
     pub max_record_size_kib: i64,
@@ -86,7 +95,7 @@ pub struct StreamDescriptionSummary {
     pub channel_count: u32,
     /// Queues on the stream: none.
     pub queue_count: u32,
-    /// `USER_PARTITION_KEY`: the partition key chooses the shard.
+    /// `USER_PARTITION_KEY`: the partition key chooses the shard; `AUTO`: the stream does.
     pub record_distribution_strategy: &'static str,
 }
 

@@ -10,7 +10,7 @@ use serde::{
     de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 
-use crate::constraints::{RECORDS_PER_PUT_MAX, TAGS_MAX};
+use crate::constraints::{METRICS_MAX, RECORDS_PER_PUT_MAX, TAG_KEYS_MAX, TAGS_MAX};
 
 /// The records of PutRecords: up to one more than are allowed.
 pub fn records<'de, D, T>(deserializer: D) -> Result<Option<Vec<T>>, D::Error>
@@ -29,6 +29,24 @@ where
 {
     let map: Option<Map<TAGS_MAX>> = Option::deserialize(deserializer)?;
     Ok(map.map(|map| map.0))
+}
+
+/// Keys of tags: up to one more than are allowed.
+pub fn tag_keys<'de, D>(deserializer: D) -> Result<Option<Vec<String>>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    let list: Option<List<String, TAG_KEYS_MAX>> = Option::deserialize(deserializer)?;
+    Ok(list.map(|list| list.0))
+}
+
+/// Names of metrics: up to one more than are allowed.
+pub fn metrics<'de, D>(deserializer: D) -> Result<Option<Vec<String>>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    let list: Option<List<String, METRICS_MAX>> = Option::deserialize(deserializer)?;
+    Ok(list.map(|list| list.0))
 }
 
 struct List<T, const MAX: usize>(Vec<T>);

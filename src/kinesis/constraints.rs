@@ -52,8 +52,38 @@ pub enum Rule {
         /// At most so many entries.
         max: usize,
     },
+    /// A map of tags, the lengths of whose keys and values are bounded too.
+    Tags {
+        /// At least so many.
+        min: usize,
+        /// At most so many.
+        max: usize,
+    },
+    /// A list of texts.
+    Texts {
+        /// At least so many.
+        min: usize,
+        /// At most so many.
+        max: usize,
+        /// What each of them must be.
+        each: Each,
+    },
     /// Anything of its type.
     Free,
+}
+
+/// What each text of a list must be.
+#[derive(Debug, Clone, Copy)]
+pub enum Each {
+    /// So many characters long.
+    Length {
+        /// At least.
+        min: usize,
+        /// At most.
+        max: usize,
+    },
+    /// One of these.
+    Choice(&'static [&'static str]),
 }
 
 /// A regular expression of the model, and the same thing as a function.
@@ -69,6 +99,25 @@ pub struct Pattern {
 pub const RECORDS_PER_PUT_MAX: usize = 500;
 /// Tags in one request.
 pub const TAGS_MAX: usize = 200;
+/// Keys of tags in one request.
+pub const TAG_KEYS_MAX: usize = 50;
+/// Characters of a tag's key.
+pub const TAG_KEY_CHARS_MAX: usize = 128;
+/// Characters of a tag's value.
+pub const TAG_VALUE_CHARS_MAX: usize = 256;
+/// Names of metrics in one request.
+pub const METRICS_MAX: usize = 7;
+/// The metrics of a shard, and the name for all of them.
+pub const SHARD_LEVEL_METRICS: &[&str] = &[
+    "IncomingBytes",
+    "IncomingRecords",
+    "OutgoingBytes",
+    "OutgoingRecords",
+    "WriteProvisionedThroughputExceeded",
+    "ReadProvisionedThroughputExceeded",
+    "IteratorAgeMilliseconds",
+    "ALL",
+];
 /// Records in one answer of GetRecords.
 pub const RECORDS_PER_GET_MAX: i64 = 10_000;
 /// Bytes of data and partition keys in one PutRecords, and in one answer of GetRecords: 10 MiB.
@@ -142,6 +191,32 @@ const SHARD_FILTER_TYPE: Rule = Rule::Choice(&[
     "AT_TIMESTAMP",
     "FROM_TIMESTAMP",
 ]);
+const RESOURCE_ARN: Rule = Rule::Text {
+    min: 1,
+    max: 2048,
+    pattern: Some(Pattern {
+        regex: r"arn:aws.*:kinesis:.*:\d{12}:.*(stream|channel|queue)/\S+",
+        matches: crate::resource::Resource::is_legal,
+    }),
+};
+const CONSUMER_ARN: Rule = Rule::Text {
+    min: 1,
+    max: 2048,
+    pattern: Some(Pattern {
+        regex: r"^(arn):aws.*:kinesis:.*:\d{12}:.*stream\/[a-zA-Z0-9_.-]+\/consumer\/[a-zA-Z0-9_.-]+:[0-9]+",
+        matches: |text| crate::resource::ConsumerArn::parse(text).is_some(),
+    }),
+};
+const RECORD_KIB: Rule = Rule::Number { min: 1024, max: 10_240 };
+const TAGS: Rule = Rule::Tags { min: 1, max: TAGS_MAX };
+const TAG_KEY: Rule = Rule::Text { min: 1, max: TAG_KEY_CHARS_MAX, pattern: None };
+const TAG_KEYS: Rule = Rule::Texts {
+    min: 1,
+    max: TAG_KEYS_MAX,
+    each: Each::Length { min: 1, max: TAG_KEY_CHARS_MAX },
+};
+const METRICS: Rule =
+    Rule::Texts { min: 1, max: METRICS_MAX, each: Each::Choice(SHARD_LEVEL_METRICS) };
 const DISTRIBUTION: Rule = Rule::Choice(&["AUTO", "USER_PARTITION_KEY"]);
 
 /// A row: `required "Name", RULE, |request| value`.
@@ -153,14 +228,17 @@ macro_rules! members {
     (@ optional) => { false };
 }
 
+mod consumers_and_shards;
+mod properties;
+
 impl Constrained for requests::CreateStream {
     const MEMBERS: &'static [Member<Self>] = members! {
         optional "ShardCount", Rule::Number { min: 1, max: i64::MAX }, |r| Seen::number(r.shard_count);
         required "StreamName", NAME, |r| Seen::text(&r.stream_name);
         optional "StreamModeDetails", Rule::Free, |r| Seen::present(&r.stream_mode_details);
-        optional "Tags", Rule::List { min: 1, max: TAGS_MAX }, |r| Seen::sized(r.tags.as_ref().map(|t| t.len()));
+        optional "Tags", TAGS, |r| Seen::tags(&r.tags);
         optional "WarmThroughputMiBps", Rule::Number { min: 0, max: i64::MAX }, |r| Seen::number(r.warm_throughput_mibps);
-        optional "MaxRecordSizeInKiB", Rule::Number { min: 1024, max: 10_240 }, |r| Seen::number(r.max_record_size_kib);
+        optional "MaxRecordSizeInKiB", RECORD_KIB, |r| Seen::number(r.max_record_size_kib);
         optional "RecordDistributionStrategy", DISTRIBUTION, |r| Seen::text(&r.record_distribution_strategy);
     };
 
@@ -231,7 +309,7 @@ impl Constrained for requests::PutRecord {
         required "Data", DATA, |r| Seen::sized(r.data.as_ref().map(|d| d.0.len()));
         optional "DryRun", Rule::Free, |r| Seen::present(&r.dry_run);
         optional "ExplicitHashKey", HASH_KEY, |r| Seen::text(&r.explicit_hash_key);
-        required "PartitionKey", PARTITION_KEY, |r| Seen::text(&r.partition_key);
+        optional "PartitionKey", PARTITION_KEY, |r| Seen::text(&r.partition_key);
         optional "SequenceNumberForOrdering", SEQUENCE_NUMBER, |r| Seen::text(&r.sequence_number_for_ordering);
         optional "StreamARN", ARN, |r| Seen::text(&r.stream_arn);
         optional "StreamName", NAME, |r| Seen::text(&r.stream_name);
@@ -258,7 +336,7 @@ impl Constrained for requests::PutRecordsEntry {
     const MEMBERS: &'static [Member<Self>] = members! {
         required "Data", DATA, |r| Seen::sized(r.data.as_ref().map(|d| d.0.len()));
         optional "ExplicitHashKey", HASH_KEY, |r| Seen::text(&r.explicit_hash_key);
-        required "PartitionKey", PARTITION_KEY, |r| Seen::text(&r.partition_key);
+        optional "PartitionKey", PARTITION_KEY, |r| Seen::text(&r.partition_key);
     };
 }
 

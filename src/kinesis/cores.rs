@@ -1,30 +1,45 @@
 //! The broker behind [`Log`]: each question runs on a lane-owning core and brings back owned
 //! values.
 
-use std::{rc::Rc, time::Duration};
+use std::{
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use broker::{
-    Acks, AppendRequest, Appended, Broker, BrokerError, BrokerHandle, FetchPartition, FetchRequest,
-    Fetched, FoundOffset, NewTopic, OffsetQuery, OffsetSpec, TopicSelector,
+    AppendRequest, Broker, BrokerError, BrokerHandle, ConfigChange, ConfigResource, FetchPartition,
+    FetchRequest, FoundOffset, NewTopic, OffsetQuery, OffsetSpec, Resharding, TopicSelector,
 };
-use model::{HashKey, ShardId, Timestamp, TopicId, TopicName, TopicPartition};
-use state::{Catalog, Topic};
+use model::{HashKey, Offset, ShardId, Timestamp, TopicId, TopicName, TopicPartition};
+use state::{
+    Catalog, Topic,
+    catalog::{StreamChange, StreamProperties},
+    shards::Shard,
+};
 
 use crate::{
     ON_DEMAND, STREAM_MODE_CONFIG,
-    log::{Answer, Log, Routes, ShardLook, Stored, StreamKey, StreamView},
+    log::{
+        AccountView, Answer, Log, RoutedShard, Routes, ShardLook, ShardRead, StreamKey, StreamView,
+    },
 };
 
 /// The broker of this process.
 #[derive(Clone)]
 pub struct BrokerLog {
     handle: BrokerHandle,
+    /// Where streams that spread their puts go on.
+    turn: Arc<AtomicUsize>,
 }
 
 impl BrokerLog {
     /// The broker that `handle` reaches.
     pub fn new(handle: BrokerHandle) -> BrokerLog {
-        BrokerLog { handle }
+        BrokerLog { handle, turn: Arc::default() }
     }
 }
 
@@ -38,6 +53,7 @@ impl Log for BrokerLog {
             let catalog = broker.catalog();
             find(&catalog, &key).map(|topic| StreamView {
                 shards: topic.shards.all().to_vec(),
+                properties: topic.stream.clone(),
                 ..without_shards(topic)
             })
         };
@@ -75,24 +91,75 @@ impl Log for BrokerLog {
     }
 
     async fn route(&self, stream: TopicName, keys: Vec<HashKey>) -> Answer<Option<Routes>> {
+        let turn = self.turn.fetch_add(keys.len(), Ordering::Relaxed);
         let route = move |broker: Rc<Broker>| async move {
             let catalog = broker.catalog();
             let topic = catalog.topic(&stream)?;
-            let partition = |key: &HashKey| topic.shards.route(*key).map(|shard| shard.partition);
+            let spreads_puts = topic.stream.spreads_puts;
             Some(Routes {
                 topic: topic.id,
                 batch_bytes_max: usize::try_from(topic.effective.max_message_bytes).unwrap_or(0),
-                // The open shards cover every key; without one there is no stream to put to.
-                partitions: keys.iter().map(partition).collect::<Option<_>>()?,
+                spreads_puts,
+                shards: if spreads_puts {
+                    spread(topic, turn, keys.len())?
+                } else {
+                    // The open shards cover every key; without one there is no stream to put to.
+                    let open = |key: &HashKey| topic.shards.route(*key).map(routed);
+                    keys.iter().map(open).collect::<Option<_>>()?
+                },
             })
         };
         self.handle.ask(route).await
     }
 
-    async fn create(&self, topic: NewTopic) -> Answer<()> {
+    async fn create(&self, topic: NewTopic, properties: StreamProperties) -> Answer<()> {
         let create =
-            |broker: Rc<Broker>| async move { broker.create_topics(vec![topic], false).await };
-        only(self.handle.ask(create).await?).map(|_| ())
+            move |broker: Rc<Broker>| async move { broker.create_stream(topic, properties).await };
+        self.handle.ask(create).await?.map(|_| ())
+    }
+
+    async fn alter(&self, stream: TopicName, changes: Vec<ConfigChange>) -> Answer<()> {
+        let resource = ConfigResource::Topic(stream.to_string());
+        let alter = move |broker: Rc<Broker>| async move {
+            broker.alter_configs(resource, changes, false, false).await
+        };
+        self.handle.ask(alter).await?
+    }
+
+    async fn change(&self, stream: TopicId, change: StreamChange) -> Answer<()> {
+        let change =
+            move |broker: Rc<Broker>| async move { broker.change_stream(stream, change).await };
+        self.handle.ask(change).await?
+    }
+
+    async fn reshard(&self, stream: TopicId, resharding: Resharding) -> Answer<()> {
+        let reshard =
+            move |broker: Rc<Broker>| async move { broker.reshard(stream, resharding).await };
+        self.handle.ask(reshard).await?
+    }
+
+    async fn settled(&self) -> Answer<()> {
+        self.handle.ask(|broker: Rc<Broker>| async move { broker.catalog_settled().await }).await?
+    }
+
+    async fn account(&self) -> Answer<AccountView> {
+        let account = |broker: Rc<Broker>| async move {
+            let catalog = broker.catalog();
+            AccountView {
+                settings: catalog.account(),
+                shards_max: catalog.partitions_max(),
+                open_shards: catalog.topics().map(|topic| topic.shards.open_count()).sum(),
+                on_demand_streams: catalog.topics().filter(|topic| is_on_demand(topic)).count(),
+            }
+        };
+        self.handle.ask(account).await
+    }
+
+    async fn commit_throughput(&self, is_enabled: bool) -> Answer<()> {
+        let commit = move |broker: Rc<Broker>| async move {
+            broker.set_throughput_commitment(is_enabled).await
+        };
+        self.handle.ask(commit).await?
     }
 
     async fn delete(&self, topic: TopicId) -> Answer<()> {
@@ -102,28 +169,31 @@ impl Log for BrokerLog {
         only(self.handle.ask(delete).await?).map(|_| ())
     }
 
-    async fn append(&self, batches: Vec<AppendRequest>) -> Answer<Vec<Answer<Stored>>> {
+    async fn append(&self, batches: Vec<(AppendRequest, ShardId)>) -> Answer<Vec<Answer<Offset>>> {
         let append = move |broker: Rc<Broker>| async move {
-            let places: Vec<TopicPartition> = batches.iter().map(|batch| batch.topic).collect();
-            let outcomes = broker.append(batches, Acks::All).await;
-            let catalog = broker.catalog();
-            let stored = |(place, outcome): (TopicPartition, Answer<Appended>)| {
-                outcome.and_then(|appended| stored(&catalog, place, appended))
-            };
-            places.into_iter().zip(outcomes).map(stored).collect()
+            let outcomes = broker.append_to_shards(batches).await.into_iter();
+            outcomes.map(|outcome| outcome.map(|appended| appended.base_offset)).collect()
         };
         self.handle.ask(append).await
     }
 
-    async fn fetch(&self, read: FetchPartition) -> Answer<Fetched> {
+    async fn fetch(&self, read: FetchPartition, shard: ShardId) -> Answer<ShardRead> {
         let request = FetchRequest {
             max_bytes: read.max_bytes,
             partitions: vec![read],
             min_bytes: 0,
             max_wait: Duration::ZERO,
         };
-        let fetch = |broker: Rc<Broker>| async move { broker.fetch(request).await };
-        only(self.handle.ask(fetch).await?)
+        let topic = read.topic;
+        // On the core that owns the partition, where the shard's end is known first: what was read
+        // before it is asked for lies below it, or is cut off there.
+        let find = move |broker: Rc<Broker>| async move { broker.owner(topic) };
+        let owner = self.handle.ask(find).await??;
+        let fetch = move |broker: Rc<Broker>| async move {
+            let fetched = only(broker.fetch(request).await);
+            fetched.map(|fetched| ShardRead { fetched, end: broker.shard_end(topic.topic, shard) })
+        };
+        self.handle.call(owner, fetch).await?
     }
 
     async fn find_offset(
@@ -150,19 +220,25 @@ fn without_shards(topic: &Topic) -> StreamView {
         name: topic.name.clone(),
         created: topic.created,
         config: (*topic.effective).clone(),
-        on_demand: topic.overrides.get(STREAM_MODE_CONFIG).is_some_and(|mode| mode == ON_DEMAND),
+        on_demand: is_on_demand(topic),
+        properties: StreamProperties::default(),
         shards: Vec::new(),
     }
 }
 
-/// The shard that got a batch. The catalog is asked after the append, because the partition may
-/// have gone over to another shard since the records were routed.
-fn stored(catalog: &Catalog, place: TopicPartition, appended: Appended) -> Answer<Stored> {
-    let base_offset = appended.base_offset;
-    let topic = catalog.topic_by_id(place.topic).ok_or(BrokerError::UnknownTopicId)?;
-    let shard = topic.shards.containing(place.partition, base_offset);
-    let shard = shard.ok_or(BrokerError::UnknownTopicOrPartition)?;
-    Ok(Stored { base_offset, shard: shard.id, shard_created: shard.created })
+fn is_on_demand(topic: &Topic) -> bool {
+    topic.overrides.get(STREAM_MODE_CONFIG).is_some_and(|mode| mode == ON_DEMAND)
+}
+
+fn routed(shard: &Shard) -> RoutedShard {
+    RoutedShard { partition: shard.partition, id: shard.id, created: shard.created }
+}
+
+/// The next `count` open shards, in turn.
+fn spread(topic: &Topic, turn: usize, count: usize) -> Option<Vec<RoutedShard>> {
+    let open: Vec<RoutedShard> = topic.shards.open().map(routed).collect();
+    let place = |index: usize| turn.wrapping_add(index).checked_rem(open.len());
+    (0..count).map(|index| open.get(place(index)?).copied()).collect()
 }
 
 /// The one answer to the one question that was asked.

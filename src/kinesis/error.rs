@@ -1,6 +1,7 @@
 //! What an operation answers when it does not succeed, in the names that AWS's model gives.
 
 use broker::BrokerError;
+use state::catalog::{CONSUMERS_MAX, StreamError, TAGS_MAX};
 use thiserror::Error;
 
 /// An error's name in the model. Source: botocore's `kinesis/2013-12-02/service-2.json`, and for
@@ -96,6 +97,41 @@ impl ApiError {
         )
     }
 
+    /// What the broker says of a change of the stream `name`.
+    pub fn of_stream(error: BrokerError, name: &str, account: &str) -> ApiError {
+        let (kind, message) = match error {
+            BrokerError::UnknownTopicOrPartition | BrokerError::UnknownTopicId => {
+                return ApiError::no_stream(name, account);
+            }
+            BrokerError::Stream(StreamError::TooManyTags) => (
+                ErrorKind::InvalidArgument,
+                format!(
+                    "Failed to add tags to stream {name} under account {account} because a given \
+                     stream cannot have more than {TAGS_MAX} tags associated with it."
+                ),
+            ),
+            BrokerError::Stream(StreamError::NoConsumer(consumer)) => (
+                ErrorKind::ResourceNotFound,
+                format!("Consumer {consumer}, account {account} not found."),
+            ),
+            BrokerError::Stream(StreamError::ConsumerExists(consumer)) => (
+                ErrorKind::ResourceInUse,
+                format!(
+                    "Consumer {consumer} under stream {name} already exists for account {account}."
+                ),
+            ),
+            BrokerError::Stream(StreamError::TooManyConsumers) => (
+                ErrorKind::LimitExceeded,
+                format!(
+                    "Stream {name} under account {account} cannot have more than {CONSUMERS_MAX} \
+                     registered consumers."
+                ),
+            ),
+            error => return error.into(),
+        };
+        ApiError::new(kind, message)
+    }
+
     /// What the model has and this server has not. Said by name, so that nobody waits or wonders.
     pub fn not_built(what: &str) -> ApiError {
         ApiError::new(ErrorKind::NotImplemented, format!("{what} is not served by thalweg yet."))
@@ -110,14 +146,18 @@ impl From<BrokerError> for ApiError {
             BrokerError::UnknownTopicOrPartition | BrokerError::UnknownTopicId => {
                 ErrorKind::ResourceNotFound
             }
-            BrokerError::TopicAlreadyExists(_) => ErrorKind::ResourceInUse,
+            BrokerError::TopicAlreadyExists(_) | BrokerError::InUse(_) => ErrorKind::ResourceInUse,
             BrokerError::InvalidPartitions(_) | BrokerError::PolicyViolation(_) => {
                 ErrorKind::LimitExceeded
             }
-            BrokerError::Overloaded(_) => ErrorKind::ProvisionedThroughputExceeded,
+            BrokerError::Overloaded(_) | BrokerError::ShardMoved => {
+                ErrorKind::ProvisionedThroughputExceeded
+            }
             BrokerError::InvalidTopic(_)
             | BrokerError::InvalidConfig(_)
             | BrokerError::InvalidRequest(_)
+            | BrokerError::Stream(_)
+            | BrokerError::Reshard(_)
             | BrokerError::InvalidReplicationFactor(_)
             | BrokerError::InvalidReplicaAssignment(_)
             | BrokerError::MessageTooLarge(_)

@@ -6,7 +6,8 @@ use std::{
 };
 
 use broker::{
-    AppendRequest, BrokerError, FetchPartition, Fetched, FoundOffset, NewTopic, OffsetSpec,
+    AppendRequest, BrokerError, ConfigChange, FetchPartition, Fetched, FoundOffset, NewTopic,
+    OffsetSpec, Resharding,
 };
 use bytes::Bytes;
 use model::{
@@ -14,9 +15,14 @@ use model::{
     TopicId, TopicName, TopicPartition,
 };
 
-use state::shards::Shard;
+use state::{
+    catalog::{AccountSettings, StreamChange, StreamProperties},
+    shards::{Shard, Shards},
+};
 
-use crate::log::{Answer, Log, Routes, ShardLook, Stored, StreamKey, StreamView};
+use crate::log::{
+    AccountView, Answer, Log, RoutedShard, Routes, ShardLook, ShardRead, StreamKey, StreamView,
+};
 
 /// When the fake's streams are made.
 pub const CREATED: Timestamp = Timestamp(1_795_000_000_000);
@@ -39,6 +45,7 @@ pub fn stream_of(name: &str, shards: u32) -> StreamView {
         created: CREATED,
         config: TopicConfig::default(),
         on_demand: false,
+        properties: StreamProperties::default(),
         shards: (0..shards).map(shard).collect(),
     }
 }
@@ -50,6 +57,9 @@ struct Held {
     log_start: BTreeMap<(TopicId, PartitionIndex), Offset>,
     now_ms: i64,
     failing: Option<BrokerError>,
+    account: AccountSettings,
+    /// The shards of a stream after its next put was routed: it is split under the put.
+    split_after_route: Option<(String, Resharding)>,
 }
 
 /// The log.
@@ -63,6 +73,11 @@ impl FakeLog {
 
     fn held(&self) -> MutexGuard<'_, Held> {
         self.0.lock().unwrap()
+    }
+
+    /// What a Kafka producer writes.
+    pub fn produce(&self, request: AppendRequest) {
+        self.held().store(request);
     }
 
     pub fn add(&self, stream: StreamView) {
@@ -88,6 +103,11 @@ impl FakeLog {
         held.log_start.insert((id, PartitionIndex(partition)), Offset(offset));
     }
 
+    /// The stream's shards change once the next put is routed, before it is appended.
+    pub fn reshard_after_route(&self, name: &str, resharding: Resharding) {
+        self.held().split_after_route = Some((name.to_owned(), resharding));
+    }
+
     /// The number of batches that a partition holds.
     pub fn batch_count(&self, name: &str, partition: u32) -> usize {
         let held = self.held();
@@ -109,24 +129,51 @@ impl Held {
         }
     }
 
-    fn append(&mut self, request: AppendRequest) -> Answer<Stored> {
+    fn append(&mut self, request: AppendRequest, shard: ShardId) -> Answer<Offset> {
         if let Some(error) = &self.failing {
             return Err(error.clone());
         }
+        let id = request.topic.topic;
+        let stream = self.find(&StreamKey::Id(id)).ok_or(BrokerError::UnknownTopicId)?;
+        let found = stream.shards.iter().find(|s| s.id == shard);
+        if !found.is_some_and(|s| s.is_open() && s.partition == request.topic.partition) {
+            return Err(BrokerError::ShardMoved);
+        }
+        Ok(self.store(request))
+    }
+
+    fn store(&mut self, request: AppendRequest) -> Offset {
         let base_offset = self.log_end(request.topic);
         let mut batch = request.batch;
         batch::set_base_offset(&mut batch, base_offset);
-        let id = request.topic.topic;
-        let stream = self.find(&StreamKey::Id(id)).unwrap();
-        let shard = stream.shards.iter().find(|shard| {
-            shard.partition == request.topic.partition
-                && shard.start_offset <= base_offset
-                && shard.end_offset.is_none_or(|end| base_offset < end)
-        });
-        let shard = shard.unwrap();
-        let stored = Stored { base_offset, shard: shard.id, shard_created: shard.created };
-        self.batches.entry((id, request.topic.partition)).or_default().push(batch.freeze());
-        Ok(stored)
+        let key = (request.topic.topic, request.topic.partition);
+        self.batches.entry(key).or_default().push(batch.freeze());
+        base_offset
+    }
+
+    fn reshard(&mut self, id: TopicId, resharding: Resharding) -> Answer<()> {
+        let stream = self.find(&StreamKey::Id(id)).ok_or(BrokerError::UnknownTopicId)?;
+        let shards = Shards::from_all(stream.shards.clone());
+        let steps = match resharding {
+            Resharding::Steps(steps) => steps,
+            Resharding::Uniform(target) => shards.uniform_steps(target)?,
+        };
+        let next = stream.shards.iter().map(|shard| shard.partition.0 + 1).max().unwrap_or(0);
+        let end_of = |partition| Some(self.log_end(TopicPartition { topic: id, partition }));
+        let at = Timestamp(self.now_ms);
+        let shards = shards.resharded(&steps, PartitionIndex(next), at, end_of)?;
+        let stream = self.streams.values_mut().find(|stream| stream.id == id).unwrap();
+        stream.shards = shards.all().to_vec();
+        Ok(())
+    }
+}
+
+fn set(stream: &mut StreamView, name: &str, value: &str) {
+    match name {
+        "retention.ms" => stream.config.retention_ms = value.parse().unwrap(),
+        "max.message.bytes" => stream.config.max_message_bytes = value.parse().unwrap(),
+        crate::STREAM_MODE_CONFIG => stream.on_demand = value == crate::ON_DEMAND,
+        other => panic!("{other}"),
     }
 }
 
@@ -165,36 +212,82 @@ impl Log for FakeLog {
     }
 
     async fn route(&self, stream: TopicName, keys: Vec<HashKey>) -> Answer<Option<Routes>> {
-        let held = self.held();
+        let mut held = self.held();
         let Some(stream) = held.find(&StreamKey::Name(stream)) else { return Ok(None) };
-        let open = |key: &HashKey| {
-            let takes = |s: &&Shard| s.end_offset.is_none() && s.range.contains(*key);
-            stream.shards.iter().find(takes).unwrap().partition
+        let spreads_puts = stream.properties.spreads_puts;
+        let open: Vec<&Shard> = stream.open_shards().collect();
+        let shard = |(place, key): (usize, &HashKey)| {
+            let routed = open.iter().find(|shard| shard.range.contains(*key)).unwrap();
+            let shard = if spreads_puts { open[place % open.len()] } else { routed };
+            RoutedShard { partition: shard.partition, id: shard.id, created: shard.created }
         };
-        Ok(Some(Routes {
+        let routes = Routes {
             topic: stream.id,
             batch_bytes_max: stream.config.max_message_bytes as usize,
-            partitions: keys.iter().map(open).collect(),
-        }))
+            spreads_puts,
+            shards: keys.iter().enumerate().map(shard).collect(),
+        };
+        if let Some((name, resharding)) = held.split_after_route.take() {
+            let id = held.streams[&name].id;
+            held.reshard(id, resharding)?;
+        }
+        Ok(Some(routes))
     }
 
-    async fn create(&self, topic: NewTopic) -> Answer<()> {
+    async fn create(&self, topic: NewTopic, properties: StreamProperties) -> Answer<()> {
         let mut held = self.held();
         if held.streams.contains_key(&topic.name) {
             return Err(BrokerError::TopicAlreadyExists(topic.name));
         }
         let mut stream = stream_of(&topic.name, topic.partitions.unwrap());
         stream.id = TopicId(held.streams.len() as u128 + 1);
+        stream.properties = properties;
         for (name, value) in &topic.configs {
-            let value = value.as_deref().unwrap();
-            match name.as_str() {
-                "retention.ms" => stream.config.retention_ms = value.parse().unwrap(),
-                "max.message.bytes" => stream.config.max_message_bytes = value.parse().unwrap(),
-                crate::STREAM_MODE_CONFIG => stream.on_demand = value == crate::ON_DEMAND,
-                other => panic!("{other}"),
-            }
+            set(&mut stream, name, value.as_deref().unwrap());
         }
         held.streams.insert(topic.name, stream);
+        Ok(())
+    }
+
+    async fn alter(&self, stream: TopicName, changes: Vec<ConfigChange>) -> Answer<()> {
+        let mut held = self.held();
+        let stream = held.streams.get_mut(stream.as_str());
+        let stream = stream.ok_or(BrokerError::UnknownTopicOrPartition)?;
+        for change in changes {
+            let ConfigChange::Set(name, Some(value)) = change else { panic!("{change:?}") };
+            set(stream, &name, &value);
+        }
+        Ok(())
+    }
+
+    async fn change(&self, stream: TopicId, change: StreamChange) -> Answer<()> {
+        let mut held = self.held();
+        let at = Timestamp(held.now_ms);
+        let stream = held.streams.values_mut().find(|found| found.id == stream);
+        let stream = stream.ok_or(BrokerError::UnknownTopicId)?;
+        Ok(stream.properties.apply(&change, at)?)
+    }
+
+    async fn reshard(&self, stream: TopicId, resharding: Resharding) -> Answer<()> {
+        self.held().reshard(stream, resharding)
+    }
+
+    async fn settled(&self) -> Answer<()> {
+        Ok(())
+    }
+
+    async fn account(&self) -> Answer<AccountView> {
+        let held = self.held();
+        Ok(AccountView {
+            settings: held.account,
+            shards_max: 1000,
+            open_shards: held.streams.values().map(|stream| stream.open_shards().count()).sum(),
+            on_demand_streams: held.streams.values().filter(|stream| stream.on_demand).count(),
+        })
+    }
+
+    async fn commit_throughput(&self, is_enabled: bool) -> Answer<()> {
+        self.held().account.throughput_commitment.is_enabled = is_enabled;
         Ok(())
     }
 
@@ -205,12 +298,12 @@ impl Log for FakeLog {
         if held.streams.len() == before { Err(BrokerError::UnknownTopicId) } else { Ok(()) }
     }
 
-    async fn append(&self, batches: Vec<AppendRequest>) -> Answer<Vec<Answer<Stored>>> {
+    async fn append(&self, batches: Vec<(AppendRequest, ShardId)>) -> Answer<Vec<Answer<Offset>>> {
         let mut held = self.held();
-        Ok(batches.into_iter().map(|request| held.append(request)).collect())
+        Ok(batches.into_iter().map(|(request, shard)| held.append(request, shard)).collect())
     }
 
-    async fn fetch(&self, read: FetchPartition) -> Answer<Fetched> {
+    async fn fetch(&self, read: FetchPartition, shard: ShardId) -> Answer<ShardRead> {
         let held = self.held();
         let key = (read.topic.topic, read.topic.partition);
         let log_end = held.log_end(read.topic);
@@ -227,13 +320,16 @@ impl Log for FakeLog {
                 bytes += b.len();
                 first || bytes <= read.max_bytes
             });
-        Ok(Fetched {
+        let fetched = Fetched {
             batches: batches.cloned().collect(),
             high_watermark: log_end,
             last_stable: log_end,
             log_start,
             aborted: Vec::new(),
-        })
+        };
+        let stream = held.find(&StreamKey::Id(read.topic.topic)).unwrap();
+        let shard = stream.shards.iter().find(|s| s.id == shard).unwrap();
+        Ok(ShardRead { fetched, end: shard.end_offset })
     }
 
     async fn find_offset(

@@ -4,39 +4,48 @@ use std::collections::BTreeMap;
 
 use batch::BatchBuilder;
 use bytes::BytesMut;
-use model::{Compression, PartitionIndex, Timestamp};
+use model::{Compression, Timestamp};
 
-use crate::{limits::BATCH_OVERHEAD_BYTES, log::Routes, put::Incoming};
+use crate::{
+    limits::BATCH_OVERHEAD_BYTES,
+    log::{RoutedShard, Routes},
+    put::Incoming,
+};
 
 /// A batch for one shard.
 #[derive(Debug)]
 pub(crate) struct ShardBatch {
-    /// The shard's partition.
-    pub partition: PartitionIndex,
+    /// The shard.
+    pub shard: RoutedShard,
     /// The batch.
     pub bytes: BytesMut,
     /// The places of its records in the request.
     pub members: Vec<usize>,
 }
 
-/// The records as batches: one per shard, or several in order where one would pass the topic's
-/// `max.message.bytes`. All records carry the time of arrival, `now`.
-pub(crate) fn batches(records: &[Incoming], routes: &Routes, now: Timestamp) -> Vec<ShardBatch> {
-    let mut by_partition: BTreeMap<PartitionIndex, Vec<usize>> = BTreeMap::new();
-    for (place, &partition) in routes.partitions.iter().enumerate().take(records.len()) {
-        by_partition.entry(partition).or_default().push(place);
+/// The records at `places` as batches: one per shard, or several in order where one would pass the
+/// topic's `max.message.bytes`. All records carry the time of arrival, `now`.
+pub(crate) fn batches(
+    records: &[Incoming],
+    places: &[usize],
+    routes: &Routes,
+    now: Timestamp,
+) -> Vec<ShardBatch> {
+    let mut by_shard: BTreeMap<RoutedShard, Vec<usize>> = BTreeMap::new();
+    for (&place, &shard) in places.iter().zip(&routes.shards) {
+        by_shard.entry(shard).or_default().push(place);
     }
-    let mut batches = Vec::with_capacity(by_partition.len());
-    for (partition, places) in by_partition {
+    let mut batches = Vec::with_capacity(by_shard.len());
+    for (shard, places) in by_shard {
         let mut open = OpenBatch::default();
         for place in places {
             let Some(record) = records.get(place) else { continue };
             if open.would_pass(record, routes.batch_bytes_max) {
-                std::mem::take(&mut open).close(partition, &mut batches);
+                std::mem::take(&mut open).close(shard, &mut batches);
             }
             open.push(place, record, now);
         }
-        open.close(partition, &mut batches);
+        open.close(shard, &mut batches);
     }
     batches
 }
@@ -59,18 +68,19 @@ impl OpenBatch {
     }
 
     fn push(&mut self, place: usize, record: &Incoming, now: Timestamp) {
-        self.builder.push(now, Some(record.key.as_bytes()), Some(&record.data), &[]);
+        let key = record.key.as_ref().map(String::as_bytes);
+        self.builder.push(now, key, Some(&record.data), &[]);
         self.members.push(place);
     }
 
-    fn close(self, partition: PartitionIndex, batches: &mut Vec<ShardBatch>) {
+    fn close(self, shard: RoutedShard, batches: &mut Vec<ShardBatch>) {
         if self.members.is_empty() {
             return;
         }
         // Building fails only over 2^31 bytes or records; a request has 10 MiB and 500. Were it
         // to fail, these records would have no answer, which the caller reports as a failure.
         if let Ok(bytes) = self.builder.build() {
-            batches.push(ShardBatch { partition, bytes, members: self.members });
+            batches.push(ShardBatch { shard, bytes, members: self.members });
         }
     }
 }
@@ -79,25 +89,34 @@ impl OpenBatch {
 mod tests {
     use super::*;
     use bytes::Bytes;
-    use model::{HashKey, TopicId};
+    use model::{HashKey, PartitionIndex, ShardId, TopicId};
 
     fn record(key: &str, size: usize) -> Incoming {
-        Incoming { key: key.into(), data: vec![b'd'; size].into(), hash: HashKey(0) }
+        Incoming { key: Some(key.into()), data: vec![b'd'; size].into(), hash: HashKey(0) }
+    }
+
+    fn shard(number: &u32) -> RoutedShard {
+        RoutedShard {
+            partition: PartitionIndex(*number),
+            id: ShardId(*number),
+            created: Timestamp(1),
+        }
     }
 
     fn routes(partitions: &[u32], batch_bytes_max: usize) -> Routes {
         Routes {
             topic: TopicId(1),
             batch_bytes_max,
-            partitions: partitions.iter().copied().map(PartitionIndex).collect(),
+            spreads_puts: false,
+            shards: partitions.iter().map(shard).collect(),
         }
     }
 
     #[test]
     fn records_of_one_shard_are_one_batch_in_the_order_of_the_request() {
         let records = ["a", "b", "c", "d"].map(|key| record(key, 10));
-        let made = batches(&records, &routes(&[1, 0, 1, 1], 1 << 20), Timestamp(77));
-        let members: Vec<_> = made.iter().map(|b| (b.partition.0, b.members.clone())).collect();
+        let made = batches(&records, &[0, 1, 2, 3], &routes(&[1, 0, 1, 1], 1 << 20), Timestamp(77));
+        let members: Vec<_> = made.iter().map(|b| (b.shard.id.0, b.members.clone())).collect();
         assert_eq!(members, [(0, vec![1]), (1, vec![0, 2, 3])]);
         let whole = Bytes::copy_from_slice(&made[1].bytes);
         assert_eq!(batch::check_produced(&whole, 1 << 20).unwrap().header.record_count, 3);
@@ -109,7 +128,8 @@ mod tests {
     #[test]
     fn a_batch_over_the_topics_maximum_is_made_as_several_in_order() {
         let records: Vec<_> = (0..10).map(|_| record("k", 300)).collect();
-        let made = batches(&records, &routes(&[0; 10], 1000), Timestamp(1));
+        let made =
+            batches(&records, &(0..10).collect::<Vec<_>>(), &routes(&[0; 10], 1000), Timestamp(1));
         assert!(made.iter().all(|batch| batch.bytes.len() <= 1000));
         let places: Vec<usize> = made.iter().flat_map(|batch| batch.members.clone()).collect();
         assert_eq!(places, (0..10).collect::<Vec<_>>());

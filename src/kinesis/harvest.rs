@@ -47,6 +47,11 @@ impl Harvest {
         }
     }
 
+    /// Takes nothing from `end` on: the shard has closed there, or is about to.
+    pub fn end_at(&mut self, end: Offset) {
+        self.end = self.end.min(end);
+    }
+
     /// Takes nothing of a batch, which was aborted. Gives the offset to go on from.
     pub fn pass_over(&self, header: &BatchHeader) -> Offset {
         header.next_offset().min(self.end)

@@ -18,11 +18,14 @@
 //! **Where to start reading.** [`requests`] and [`constraints`] (what is asked), [`log`] (what it
 //! needs of the broker), then `put.rs` and `read.rs`; `lineage.rs` for the shards' history.
 
+mod account;
 pub mod answers;
 mod bounded;
 mod calendar;
 pub mod constraints;
+mod consumers;
 pub mod cores;
+mod describe;
 pub mod error;
 mod gather;
 mod harvest;
@@ -31,13 +34,19 @@ mod limits;
 mod lineage;
 pub mod log;
 pub mod model_operations;
+mod monitoring;
 mod partition_key;
+mod policies;
 mod put;
 mod read;
 pub mod requests;
+mod resharding;
+mod resource;
+mod settings;
 mod shards;
 pub mod stream;
 mod streams;
+mod tags;
 pub mod token;
 pub mod validation;
 pub mod wire;
@@ -50,7 +59,8 @@ pub use stream::Caller;
 /// The topic setting that keeps a stream's mode: `provisioned` or `on_demand`.
 const STREAM_MODE_CONFIG: &str = "stream.mode";
 const ON_DEMAND: &str = "on_demand";
-/// `EncryptionType` of everything: KMS is not served yet.
+const PROVISIONED: &str = "provisioned";
+/// `EncryptionType` of everything: KMS is not served.
 const NOT_ENCRYPTED: &str = "NONE";
 
 /// The operations of Kinesis Data Streams, over a log.
@@ -68,6 +78,10 @@ impl<L: Log> Kinesis<L> {
 }
 
 #[cfg(test)]
+mod error_table_tests;
+#[cfg(test)]
 mod fake;
 #[cfg(test)]
 mod operation_tests;
+#[cfg(test)]
+mod resharding_tests;

@@ -7,13 +7,17 @@
 use std::future::Future;
 
 use broker::{
-    AppendRequest, BrokerError, FetchPartition, Fetched, FoundOffset, NewTopic, OffsetSpec,
+    AppendRequest, BrokerError, ConfigChange, FetchPartition, Fetched, FoundOffset, NewTopic,
+    OffsetSpec, Resharding,
 };
 use model::{
     HashKey, Offset, PartitionIndex, ShardId, Timestamp, TopicConfig, TopicId, TopicName,
     TopicPartition,
 };
-use state::shards::Shard;
+use state::{
+    catalog::{AccountSettings, StreamChange, StreamProperties},
+    shards::Shard,
+};
 
 /// A stream as the catalog has it.
 #[derive(Debug, Clone)]
@@ -28,8 +32,17 @@ pub struct StreamView {
     pub config: TopicConfig,
     /// Whether it was made to scale by itself. (It does not yet; the mode is kept and shown.)
     pub on_demand: bool,
+    /// Its tags, consumers and the like.
+    pub properties: StreamProperties,
     /// All its shards by number, closed ones too.
     pub shards: Vec<Shard>,
+}
+
+impl StreamView {
+    /// The shards that take records.
+    pub fn open_shards(&self) -> impl Iterator<Item = &Shard> {
+        self.shards.iter().filter(|shard| shard.is_open())
+    }
 }
 
 /// What GetRecords needs to know: one shard, and where its records go once it is closed.
@@ -50,19 +63,44 @@ pub struct Routes {
     pub topic: TopicId,
     /// The greatest batch that it takes, in bytes (`max.message.bytes`).
     pub batch_bytes_max: usize,
-    /// For each hash key asked about, the partition of the open shard that takes it.
-    pub partitions: Vec<PartitionIndex>,
+    /// Whether the stream chooses the shards, so that records need no partition key.
+    pub spreads_puts: bool,
+    /// For each hash key asked about, the open shard that takes it.
+    pub shards: Vec<RoutedShard>,
 }
 
-/// A batch that is durable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stored {
-    /// The offset of its first record.
-    pub base_offset: Offset,
-    /// The shard that holds it.
-    pub shard: ShardId,
-    /// When that shard was made.
-    pub shard_created: Timestamp,
+/// An open shard as a put needs it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RoutedShard {
+    /// Its partition.
+    pub partition: PartitionIndex,
+    /// Its number.
+    pub id: ShardId,
+    /// When it was made.
+    pub created: Timestamp,
+}
+
+/// What one read of a shard gave.
+#[derive(Debug, Clone)]
+pub struct ShardRead {
+    /// Batches of its partition, perhaps with records that lie behind the shard's end.
+    pub fetched: Fetched,
+    /// The shard's end if it is closed, or about to close, as the core knows that owns it: the
+    /// stream as it was looked up before may be older.
+    pub end: Option<Offset>,
+}
+
+/// The account, over all streams.
+#[derive(Debug, Clone, Copy)]
+pub struct AccountView {
+    /// Its settings.
+    pub settings: AccountSettings,
+    /// How many partitions, and so open shards, there can be.
+    pub shards_max: usize,
+    /// How many shards are open.
+    pub open_shards: usize,
+    /// How many streams are on demand.
+    pub on_demand_streams: usize,
 }
 
 /// How an operation names a stream.
@@ -108,20 +146,60 @@ pub trait Log: Send + Sync + 'static {
         keys: Vec<HashKey>,
     ) -> impl Future<Output = Answer<Option<Routes>>> + Send;
 
-    /// Makes a topic.
-    fn create(&self, topic: NewTopic) -> impl Future<Output = Answer<()>> + Send;
+    /// Makes a topic with these properties.
+    fn create(
+        &self,
+        topic: NewTopic,
+        properties: StreamProperties,
+    ) -> impl Future<Output = Answer<()>> + Send;
+
+    /// Changes a topic's settings, all or none.
+    fn alter(
+        &self,
+        stream: TopicName,
+        changes: Vec<ConfigChange>,
+    ) -> impl Future<Output = Answer<()>> + Send;
+
+    /// Changes a stream's properties.
+    fn change(
+        &self,
+        stream: TopicId,
+        change: StreamChange,
+    ) -> impl Future<Output = Answer<()>> + Send;
+
+    /// Splits and merges shards; when it returns, records are routed by the new ones.
+    fn reshard(
+        &self,
+        stream: TopicId,
+        resharding: Resharding,
+    ) -> impl Future<Output = Answer<()>> + Send;
+
+    /// Returns when changes of shards that are under way are done with.
+    fn settled(&self) -> impl Future<Output = Answer<()>> + Send;
+
+    /// The account.
+    fn account(&self) -> impl Future<Output = Answer<AccountView>> + Send;
+
+    /// Begins or ends the account's commitment to a minimum of throughput.
+    fn commit_throughput(&self, is_enabled: bool) -> impl Future<Output = Answer<()>> + Send;
 
     /// Deletes a topic.
     fn delete(&self, topic: TopicId) -> impl Future<Output = Answer<()>> + Send;
 
-    /// Makes batches durable, in the order given; the answers are in that order too.
+    /// Makes batches durable, in the order given, each in the open shard that it was routed to, and
+    /// gives the offsets of their first records. [`BrokerError::ShardMoved`] says that the shard
+    /// has closed.
     fn append(
         &self,
-        batches: Vec<AppendRequest>,
-    ) -> impl Future<Output = Answer<Vec<Answer<Stored>>>> + Send;
+        batches: Vec<(AppendRequest, ShardId)>,
+    ) -> impl Future<Output = Answer<Vec<Answer<Offset>>>> + Send;
 
-    /// Reads without waiting.
-    fn fetch(&self, read: FetchPartition) -> impl Future<Output = Answer<Fetched>> + Send;
+    /// Reads a shard without waiting.
+    fn fetch(
+        &self,
+        read: FetchPartition,
+        shard: ShardId,
+    ) -> impl Future<Output = Answer<ShardRead>> + Send;
 
     /// Finds an offset; `None` if no record is that new.
     fn find_offset(

@@ -20,24 +20,24 @@ use crate::{
 };
 
 /// The fake log never waits, so neither does an operation over it.
-fn done<T>(future: impl Future<Output = T>) -> T {
+pub fn done<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => value,
         Poll::Pending => panic!("the fake log never waits"),
     }
 }
 
-fn caller() -> Caller {
+pub fn caller() -> Caller {
     Caller { region: "us-east-1".into(), account: "000000000000".into() }
 }
 
-fn with_stream(shards: u32) -> Kinesis<FakeLog> {
+pub fn with_stream(shards: u32) -> Kinesis<FakeLog> {
     let log = FakeLog::new();
     log.add(stream_of("s", shards));
     Kinesis::new(log, b"secret")
 }
 
-fn record(key: &str, data: &str) -> requests::PutRecordsEntry {
+pub fn record(key: &str, data: &str) -> requests::PutRecordsEntry {
     requests::PutRecordsEntry {
         data: Some(Blob(Bytes::copy_from_slice(data.as_bytes()))),
         partition_key: Some(key.into()),
@@ -45,7 +45,10 @@ fn record(key: &str, data: &str) -> requests::PutRecordsEntry {
     }
 }
 
-fn put(kinesis: &Kinesis<FakeLog>, records: Vec<requests::PutRecordsEntry>) -> answers::PutRecords {
+pub fn put(
+    kinesis: &Kinesis<FakeLog>,
+    records: Vec<requests::PutRecordsEntry>,
+) -> answers::PutRecords {
     let request = requests::PutRecords {
         stream_name: Some("s".into()),
         records: Some(records),
@@ -55,7 +58,7 @@ fn put(kinesis: &Kinesis<FakeLog>, records: Vec<requests::PutRecordsEntry>) -> a
     done(kinesis.put_records(&caller(), request)).unwrap()
 }
 
-fn iterator(
+pub fn iterator(
     kinesis: &Kinesis<FakeLog>,
     shard: &str,
     kind: &str,
@@ -71,7 +74,7 @@ fn iterator(
     done(kinesis.get_shard_iterator(&caller(), request)).map(|answer| answer.shard_iterator)
 }
 
-fn read(kinesis: &Kinesis<FakeLog>, iterator: &str, limit: i64) -> answers::GetRecords {
+pub fn read(kinesis: &Kinesis<FakeLog>, iterator: &str, limit: i64) -> answers::GetRecords {
     let request = requests::GetRecords {
         shard_iterator: Some(iterator.into()),
         limit: Some(limit),
@@ -80,12 +83,12 @@ fn read(kinesis: &Kinesis<FakeLog>, iterator: &str, limit: i64) -> answers::GetR
     done(kinesis.get_records(&caller(), request)).unwrap()
 }
 
-fn texts(answer: &answers::GetRecords) -> Vec<String> {
+pub fn texts(answer: &answers::GetRecords) -> Vec<String> {
     let text = |record: &answers::Record| String::from_utf8(record.data.0.to_vec()).unwrap();
     answer.records.iter().map(text).collect()
 }
 
-fn number(result: &answers::PutRecordsResult) -> (String, String) {
+pub fn number(result: &answers::PutRecordsResult) -> (String, String) {
     match result {
         answers::PutRecordsResult::Taken { sequence_number, shard_id } => {
             (sequence_number.clone(), shard_id.clone())
@@ -94,7 +97,7 @@ fn number(result: &answers::PutRecordsResult) -> (String, String) {
     }
 }
 
-const FIRST: &str = "shardId-000000000000";
+pub const FIRST: &str = "shardId-000000000000";
 
 #[test]
 fn records_are_read_as_they_were_put_in_order_with_key_and_sequence_number() {
@@ -285,7 +288,7 @@ fn compressed_kafka_batches_and_control_batches_are_read() {
     let append = |builder: batch::BatchBuilder| {
         let topic = TopicPartition { topic: id, partition: PartitionIndex(0) };
         let request = AppendRequest { topic, batch: builder.build().unwrap() };
-        assert!(done(kinesis.log.append(vec![request])).unwrap()[0].is_ok());
+        kinesis.log.produce(request);
     };
     let mut control = batch::BatchBuilder::new(Compression::None).control();
     control.push(Timestamp(1), Some(&[0, 0, 0, 1]), Some(&[0; 6]), &[]);

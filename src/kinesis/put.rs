@@ -3,7 +3,7 @@
 use broker::{AppendRequest, BrokerError};
 use bytes::Bytes;
 use md5::{Digest, Md5};
-use model::{HashKey, PartitionIndex, SequenceNumber, TopicName, TopicPartition};
+use model::{HashKey, SequenceNumber, TopicName, TopicPartition};
 
 use crate::{
     Kinesis, NOT_ENCRYPTED, answers,
@@ -11,7 +11,7 @@ use crate::{
     error::{ApiError, ErrorKind},
     gather::{self, ShardBatch},
     limits::record_bytes_in,
-    log::{Answer, Log, Routes, Stored},
+    log::{Log, Routes},
     requests,
     stream::{Caller, named_stream},
     validation::validate,
@@ -20,8 +20,8 @@ use crate::{
 /// One record to be put, checked.
 #[derive(Debug, Clone)]
 pub(crate) struct Incoming {
-    /// Its partition key.
-    pub key: String,
+    /// Its partition key, which it may lack where the stream chooses the shard.
+    pub key: Option<String>,
     /// Its content.
     pub data: Bytes,
     /// The hash key that chooses its shard.
@@ -34,10 +34,11 @@ impl Incoming {
         data: Option<Bytes>,
         explicit_hash_key: Option<&str>,
     ) -> Result<Incoming, ApiError> {
-        // Validation has already refused a record without either.
-        let key = partition_key.unwrap_or_default();
         let hash = match explicit_hash_key {
-            None => HashKey(u128::from_be_bytes(Md5::digest(key.as_bytes()).into())),
+            None => {
+                let key = partition_key.as_deref().unwrap_or_default();
+                HashKey(u128::from_be_bytes(Md5::digest(key.as_bytes()).into()))
+            }
             Some(text) => HashKey(text.parse().map_err(|_| {
                 ApiError::invalid_argument(format!(
                     "Invalid ExplicitHashKey. ExplicitHashKey must be in the range: \
@@ -45,14 +46,23 @@ impl Incoming {
                 ))
             })?),
         };
-        Ok(Incoming { key, data: data.unwrap_or_default(), hash })
+        // Validation has already refused a record without data.
+        Ok(Incoming { key: partition_key, data: data.unwrap_or_default(), hash })
     }
 
     /// What counts against the limits: data and key.
     pub fn size_bytes(&self) -> usize {
-        self.key.len() + self.data.len()
+        self.key_bytes() + self.data.len()
+    }
+
+    fn key_bytes(&self) -> usize {
+        self.key.as_ref().map_or(0, String::len)
     }
 }
+
+/// How often a record is routed, if its shard is split or merged meanwhile. Each time waits for that
+/// to be done, so twice is nearly always enough.
+const ROUTES_MAX: usize = 16;
 
 /// What became of one record.
 type Put = Result<SequenceNumber, BrokerError>;
@@ -125,23 +135,95 @@ impl<L: Log> Kinesis<L> {
         dry_run: bool,
     ) -> Result<Vec<Put>, ApiError> {
         let no_stream = || ApiError::no_stream(stream.as_str(), &caller.account);
-        let hashes = records.iter().map(|record| record.hash).collect();
-        let routes = self.log.route(stream.clone(), hashes).await?.ok_or_else(no_stream)?;
-        refuse_too_large(&records, &routes)?;
-        if dry_run {
-            return Err(dry_run_passed());
+        let mut puts: Vec<Option<Put>> = vec![None; records.len()];
+        let mut left: Vec<usize> = (0..records.len()).collect();
+        for attempt in 0..ROUTES_MAX {
+            if attempt > 0 {
+                self.log.settled().await?;
+            }
+            let hashes = left.iter().filter_map(|place| records.get(*place)).map(|r| r.hash);
+            let routes = self.log.route(stream.clone(), hashes.collect()).await?;
+            let routes = routes.ok_or_else(no_stream)?;
+            if attempt == 0 {
+                refuse_keyless(&records, &routes)?;
+                refuse_too_large(&records, &routes)?;
+            }
+            if dry_run {
+                return Err(dry_run_passed());
+            }
+            self.put_routed(&records, &left, &routes, &mut puts).await?;
+            left.retain(|place| matches!(puts.get(*place), Some(None)));
+            if left.is_empty() {
+                break;
+            }
         }
-        let batches = gather::batches(&records, &routes, self.log.now());
-        // The batches hold copies; the request's own bytes need not wait for the disk.
-        let count = records.len();
-        drop(records);
-        let (requests, members) = split(&routes, batches);
-        let stored = self.log.append(requests).await?;
-        if stored.iter().any(|answer| matches!(answer, Err(BrokerError::UnknownTopicOrPartition))) {
-            return Err(no_stream());
-        }
-        Ok(numbers(count, &members, stored))
+        let moved = || BrokerError::Overloaded("Its shard is being split or merged.".to_owned());
+        Ok(puts.into_iter().map(|put| put.unwrap_or_else(|| Err(moved()))).collect())
     }
+
+    /// Appends the records at `places`, and notes what became of those whose shard has not closed
+    /// meanwhile. All records of one shard share that fate, so their order holds.
+    async fn put_routed(
+        &self,
+        records: &[Incoming],
+        places: &[usize],
+        routes: &Routes,
+        puts: &mut [Option<Put>],
+    ) -> Result<(), ApiError> {
+        let batches = gather::batches(records, places, routes, self.log.now());
+        let (requests, parts): (Vec<_>, Vec<_>) = batches
+            .into_iter()
+            .map(|ShardBatch { shard, bytes, members }| {
+                let topic = TopicPartition { topic: routes.topic, partition: shard.partition };
+                ((AppendRequest { topic, batch: bytes }, shard.id), (shard, members))
+            })
+            .unzip();
+        let answers = self.log.append(requests).await?;
+        for ((shard, members), answer) in parts.into_iter().zip(answers) {
+            if answer.as_ref().err().is_some_and(is_moved) {
+                continue;
+            }
+            for (index, place) in members.into_iter().enumerate() {
+                let put = answer.clone().map(|base_offset| SequenceNumber {
+                    shard_created: shard.created,
+                    offset: base_offset.plus(index as i64),
+                    shard: shard.id,
+                });
+                if let Some(slot) = puts.get_mut(place) {
+                    *slot = Some(put);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether the way of a batch has changed since it was routed: the shard has closed, a new shard's
+/// partition is not known everywhere yet, or the stream is gone.
+fn is_moved(error: &BrokerError) -> bool {
+    matches!(
+        error,
+        BrokerError::ShardMoved
+            | BrokerError::UnknownTopicOrPartition
+            | BrokerError::UnknownTopicId
+    )
+}
+
+/// Where the partition key chooses the shard, every record has one.
+fn refuse_keyless(records: &[Incoming], routes: &Routes) -> Result<(), ApiError> {
+    let keyless = records.iter().position(|record| record.key.is_none());
+    let Some(place) = keyless.filter(|_| !routes.spreads_puts) else { return Ok(()) };
+    let member = match records.len() {
+        1 => "partitionKey".to_owned(),
+        _ => format!("records.{}.member.partitionKey", place + 1),
+    };
+    Err(ApiError::new(
+        ErrorKind::Validation,
+        format!(
+            "1 validation error detected: Value null at '{member}' failed to satisfy constraint: \
+             Member must not be null"
+        ),
+    ))
 }
 
 /// A record over the stream's limit is refused before anything is written, and with it the call,
@@ -159,7 +241,7 @@ fn refuse_too_large(records: &[Incoming], routes: &Routes) -> Result<(), ApiErro
              constraint: Member must have length less than or equal to {max}, its partition key \
              of {} bytes included; it has {}",
             place + 1,
-            record.key.len(),
+            record.key_bytes(),
             record.size_bytes(),
         ),
     ))
@@ -171,39 +253,6 @@ pub(crate) fn dry_run_passed() -> ApiError {
         ErrorKind::DryRunOperation,
         "The request would have succeeded, but the DryRun flag is set.",
     )
-}
-
-/// For each batch, the places of its records in the request.
-type Members = Vec<Vec<usize>>;
-
-fn split(routes: &Routes, batches: Vec<ShardBatch>) -> (Vec<AppendRequest>, Members) {
-    let topic = |partition: PartitionIndex| TopicPartition { topic: routes.topic, partition };
-    batches
-        .into_iter()
-        .map(|batch| {
-            let request = AppendRequest { topic: topic(batch.partition), batch: batch.bytes };
-            (request, batch.members)
-        })
-        .unzip()
-}
-
-/// The answer of each record, from those of the batches.
-fn numbers(count: usize, members: &Members, stored: Vec<Answer<Stored>>) -> Vec<Put> {
-    let missing = || BrokerError::Storage("the broker did not answer for this record".to_owned());
-    let mut puts: Vec<Put> = (0..count).map(|_| Err(missing())).collect();
-    for (places, answer) in members.iter().zip(stored) {
-        for (index, &place) in places.iter().enumerate() {
-            let put = answer.clone().map(|stored| SequenceNumber {
-                shard_created: stored.shard_created,
-                offset: stored.base_offset.plus(index as i64),
-                shard: stored.shard,
-            });
-            if let Some(slot) = puts.get_mut(place) {
-                *slot = put;
-            }
-        }
-    }
-    puts
 }
 
 fn result_of(put: Put) -> answers::PutRecordsResult {

@@ -9,7 +9,7 @@ use crate::{
     constraints::{RECORDS_PER_GET_MAX, REQUEST_DATA_BYTES_MAX},
     error::{ApiError, ErrorKind},
     harvest::Harvest,
-    log::{Log, ShardLook},
+    log::{Log, ShardLook, ShardRead},
     put::dry_run_passed,
     requests,
     stream::{Caller, StreamArn},
@@ -60,7 +60,7 @@ impl<L: Log> Kinesis<L> {
         limit: usize,
     ) -> Result<Progress, ApiError> {
         let shard = &look.shard;
-        let end = shard.end_offset.unwrap_or(Offset(i64::MAX));
+        let mut end = shard.end_offset.unwrap_or(Offset(i64::MAX));
         let partition = TopicPartition { topic: position.topic, partition: shard.partition };
         let max_bytes = limit.saturating_mul(READ_BYTES_PER_RECORD).min(REQUEST_DATA_BYTES_MAX);
         let harvest = Harvest::new(shard, limit, REQUEST_DATA_BYTES_MAX);
@@ -77,8 +77,14 @@ impl<L: Log> Kinesis<L> {
                 leader_epoch: None,
                 read_committed: true,
             };
-            match self.log.fetch(read).await {
-                Ok(fetched) => take(&mut progress, &fetched)?,
+            match self.log.fetch(read, shard.id).await {
+                Ok(ShardRead { fetched, end: found }) => {
+                    // The shard may have closed since it was looked up, or be about to. What lies
+                    // behind its end is its children's.
+                    end = end.min(found.unwrap_or(end));
+                    progress.harvest.end_at(end);
+                    take(&mut progress, &fetched)?;
+                }
                 // Retention passed the iterator: go on with the oldest record there is.
                 Err(BrokerError::OffsetOutOfRange { log_start, .. })
                     if progress.offset < log_start =>

@@ -4,6 +4,14 @@
 //! one together with all other breaches of the constraints ([`crate::constraints`]). Members that
 //! the model does not name are ignored, as AWS ignores them.
 
+mod consumers;
+mod properties;
+mod resharding;
+
+pub use consumers::*;
+pub use properties::*;
+pub use resharding::*;
+
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
@@ -53,7 +61,7 @@ pub struct DeleteStream {
     /// The stream's ARN.
     #[serde(rename = "StreamARN")]
     pub stream_arn: Option<String>,
-    /// Delete its registered consumers too. There are none yet.
+    /// Delete it although consumers are registered.
     pub enforce_consumer_deletion: Option<bool>,
 }
 

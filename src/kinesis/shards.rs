@@ -112,7 +112,7 @@ fn refuse_beside_token(request: &requests::ListShards) -> Result<(), ApiError> {
     Ok(())
 }
 
-fn after_shard(
+pub(crate) fn after_shard(
     caller: &Caller,
     stream: &StreamView,
     text: Option<String>,
@@ -147,7 +147,7 @@ fn filter(
 
 /// `StreamCreationTimestamp` tells a stream from an earlier one of its name; whole seconds are
 /// compared, since clients round.
-fn check_creation_time(
+pub(crate) fn check_creation_time(
     caller: &Caller,
     stream: &StreamView,
     asked: Option<Timestamp>,

@@ -1,20 +1,23 @@
-//! CreateStream, DeleteStream, ListStreams, DescribeStreamSummary.
+//! CreateStream, DeleteStream, ListStreams.
 //!
 //! A stream is a topic. What Kinesis keeps per stream is kept in the topic's own settings, so that
 //! both doors show and change the same thing: the retention period is `retention.ms`, the greatest
 //! record is `max.message.bytes` less a batch's overhead.
 
 use broker::{BrokerError, NewTopic};
-use model::{TopicConfig, TopicName};
+use model::TopicName;
+use state::catalog::StreamProperties;
 
 use crate::{
     Kinesis, answers,
     constraints::STREAM_NAME_CHARS_MAX,
     error::{ApiError, ErrorKind},
-    limits::{batch_bytes_max, record_bytes_max},
+    limits::batch_bytes_max,
     log::{Log, StreamKey, StreamView},
     requests,
-    stream::{Caller, named_stream, stream_id},
+    settings::{HOUR_MS, RETENTION_MIN_HOURS, auto_needs_on_demand},
+    stream::{Caller, named_stream},
+    tags::check_tags,
     token::{ForeignToken, TokenKind},
     validation::validate,
     wire::Time,
@@ -22,14 +25,10 @@ use crate::{
 
 /// Shards of a stream made on demand, unless it says how many.
 const ON_DEMAND_SHARDS: u32 = 4;
-/// AWS keeps records for a day unless told otherwise.
-const RETENTION_DEFAULT_HOURS: i64 = 24;
-/// A year: the longest that AWS knows, and what "for ever" is shown as.
-const RETENTION_MAX_HOURS: i64 = 8760;
-const HOUR_MS: i64 = 3_600_000;
 /// Streams in one answer, unless more or fewer are asked for.
 const PAGE_DEFAULT: usize = 100;
-const ACTIVE: &str = "ACTIVE";
+/// The one state of streams and consumers: changes are done when they are answered.
+pub(crate) const ACTIVE: &str = "ACTIVE";
 
 impl<L: Log> Kinesis<L> {
     /// Makes a stream. It is active when this returns.
@@ -40,14 +39,39 @@ impl<L: Log> Kinesis<L> {
     ) -> Result<(), ApiError> {
         validate(&request)?;
         let name = request.stream_name.clone().unwrap_or_default();
+        let properties = self.new_properties(&request).await?;
         let topic = new_topic(request)?;
-        match self.log.create(topic).await {
+        match self.log.create(topic, properties).await {
             Err(BrokerError::TopicAlreadyExists(_)) => Err(ApiError::new(
                 ErrorKind::ResourceInUse,
                 format!("Stream {name} under account {} already exists.", caller.account),
             )),
-            outcome => Ok(outcome?),
+            outcome => outcome.map_err(|error| ApiError::of_stream(error, &name, &caller.account)),
         }
+    }
+
+    /// What a validated CreateStream asks for that is no setting of a topic.
+    async fn new_properties(
+        &self,
+        request: &requests::CreateStream,
+    ) -> Result<StreamProperties, ApiError> {
+        let on_demand = is_on_demand(request);
+        let tags = request.tags.clone().unwrap_or_default();
+        check_tags(&tags)?;
+        let mibps = request.warm_throughput_mibps.unwrap_or_default();
+        if mibps > 0 {
+            self.check_warm_throughput(on_demand, mibps).await?;
+        }
+        let spreads_puts = request.record_distribution_strategy.as_deref() == Some("AUTO");
+        if spreads_puts && !on_demand {
+            return Err(auto_needs_on_demand());
+        }
+        Ok(StreamProperties {
+            tags,
+            warm_throughput_mibps: u32::try_from(mibps).unwrap_or_default(),
+            spreads_puts,
+            ..StreamProperties::default()
+        })
     }
 
     /// Deletes a stream with its records. It is gone when this returns.
@@ -59,6 +83,15 @@ impl<L: Log> Kinesis<L> {
         validate(&request)?;
         let (name, arn) = (request.stream_name.as_deref(), request.stream_arn.as_deref());
         let stream = self.find_stream(caller, &named_stream(caller, name, arn)?).await?;
+        let consumers = stream.properties.consumers.len();
+        if consumers > 0 && request.enforce_consumer_deletion != Some(true) {
+            let message = format!(
+                "Stream {} under account {} has {consumers} registered consumers. Deregister them, \
+                 or set EnforceConsumerDeletion.",
+                stream.name, caller.account
+            );
+            return Err(ApiError::new(ErrorKind::ResourceInUse, message));
+        }
         match self.log.delete(stream.id).await {
             Err(BrokerError::UnknownTopicOrPartition | BrokerError::UnknownTopicId) => {
                 Err(ApiError::no_stream(stream.name.as_str(), &caller.account))
@@ -100,19 +133,6 @@ impl<L: Log> Kinesis<L> {
         })
     }
 
-    /// Tells all of a stream but its shards.
-    pub async fn describe_stream_summary(
-        &self,
-        caller: &Caller,
-        request: requests::DescribeStreamSummary,
-    ) -> Result<answers::DescribeStreamSummary, ApiError> {
-        validate(&request)?;
-        let (name, arn) = (request.stream_name.as_deref(), request.stream_arn.as_deref());
-        let stream = self.find_stream(caller, &named_stream(caller, name, arn)?).await?;
-        let stream_description_summary = summary(caller, &stream);
-        Ok(answers::DescribeStreamSummary { stream_description_summary })
-    }
-
     /// The stream `name` with its shards, or AWS's error.
     pub(crate) async fn find_stream(
         &self,
@@ -137,19 +157,14 @@ impl<L: Log> Kinesis<L> {
     }
 }
 
+fn is_on_demand(request: &requests::CreateStream) -> bool {
+    let details = request.stream_mode_details.as_ref();
+    details.is_some_and(|details| details.stream_mode.as_deref() == Some("ON_DEMAND"))
+}
+
 /// The topic that a validated CreateStream asks for.
 fn new_topic(request: requests::CreateStream) -> Result<NewTopic, ApiError> {
-    if request.tags.is_some_and(|tags| !tags.is_empty()) {
-        return Err(ApiError::not_built("A stream's Tags"));
-    }
-    if request.warm_throughput_mibps.is_some_and(|mibps| mibps > 0) {
-        return Err(ApiError::not_built("WarmThroughputMiBps"));
-    }
-    if request.record_distribution_strategy.as_deref() == Some("AUTO") {
-        return Err(ApiError::not_built("RecordDistributionStrategy AUTO"));
-    }
-    let mode = request.stream_mode_details.and_then(|details| details.stream_mode);
-    let on_demand = mode.as_deref() == Some("ON_DEMAND");
+    let on_demand = is_on_demand(&request);
     let shards = match request.shard_count {
         Some(count) => u32::try_from(count).map_err(|_| {
             ApiError::new(ErrorKind::LimitExceeded, format!("{count} shards are too many."))
@@ -164,7 +179,7 @@ fn new_topic(request: requests::CreateStream) -> Result<NewTopic, ApiError> {
         }
     };
     let mut configs = vec![
-        ("retention.ms".to_owned(), Some((RETENTION_DEFAULT_HOURS * HOUR_MS).to_string())),
+        ("retention.ms".to_owned(), Some((RETENTION_MIN_HOURS * HOUR_MS).to_string())),
         (
             "max.message.bytes".to_owned(),
             Some(batch_bytes_max(request.max_record_size_kib).to_string()),
@@ -181,7 +196,7 @@ fn new_topic(request: requests::CreateStream) -> Result<NewTopic, ApiError> {
     })
 }
 
-fn mode(stream: &StreamView) -> answers::StreamModeDetails {
+pub(crate) fn mode(stream: &StreamView) -> answers::StreamModeDetails {
     let stream_mode = if stream.on_demand { "ON_DEMAND" } else { "PROVISIONED" };
     answers::StreamModeDetails { stream_mode }
 }
@@ -194,34 +209,4 @@ fn listed(caller: &Caller, stream: &StreamView) -> answers::StreamSummary {
         stream_mode_details: mode(stream),
         stream_creation_timestamp: Time(stream.created),
     }
-}
-
-fn summary(caller: &Caller, stream: &StreamView) -> answers::StreamDescriptionSummary {
-    answers::StreamDescriptionSummary {
-        stream_name: stream.name.to_string(),
-        stream_arn: caller.stream_arn(stream.name.as_str()),
-        stream_id: stream_id(stream.id),
-        stream_status: ACTIVE,
-        stream_mode_details: mode(stream),
-        retention_period_hours: retention_hours(&stream.config),
-        stream_creation_timestamp: Time(stream.created),
-        enhanced_monitoring: [answers::EnhancedMetrics::default()],
-        encryption_type: crate::NOT_ENCRYPTED,
-        open_shard_count: stream.shards.iter().filter(|shard| shard.end_offset.is_none()).count(),
-        consumer_count: 0,
-        // Shown within the model's bounds, which a Kafka topic's setting may lie outside of.
-        max_record_size_kib: (record_bytes_max(&stream.config) as i64 >> 10).clamp(1024, 10_240),
-        channel_count: 0,
-        queue_count: 0,
-        record_distribution_strategy: "USER_PARTITION_KEY",
-    }
-}
-
-/// `retention.ms` in hours, rounded up, within what AWS's shape can say.
-fn retention_hours(config: &TopicConfig) -> i64 {
-    if config.retention_ms < 0 || !config.cleanup_policy.delete {
-        return RETENTION_MAX_HOURS;
-    }
-    let hours = config.retention_ms / HOUR_MS + i64::from(config.retention_ms % HOUR_MS > 0);
-    hours.clamp(1, RETENTION_MAX_HOURS)
 }

@@ -30,6 +30,8 @@ pub enum TokenKind {
     ShardsPage = 2,
     /// ListStreams.
     StreamsPage = 3,
+    /// ListStreamConsumers.
+    ConsumersPage = 4,
 }
 
 /// Makes and reads tokens.

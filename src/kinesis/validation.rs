@@ -5,10 +5,10 @@
 //! constraint: Member must have length greater than or equal to 1") is what AWS's Java services
 //! say; public test suites of Kinesis look-alikes have recorded it.
 
-use std::fmt::Write;
+use std::{collections::BTreeMap, fmt::Write};
 
 use crate::{
-    constraints::{Member, Pattern, Rule},
+    constraints::{Each, Member, Pattern, Rule, TAG_KEY_CHARS_MAX, TAG_VALUE_CHARS_MAX},
     error::{ApiError, ErrorKind},
 };
 
@@ -23,6 +23,10 @@ pub enum Seen<'a> {
     Number(i64),
     /// A blob, a list or a map of so many bytes or entries.
     Sized(usize),
+    /// Tags.
+    Tags(&'a BTreeMap<String, String>),
+    /// Texts.
+    Texts(&'a [String]),
     /// There, and of a kind that has no constraint (times, flags, structures).
     Present,
 }
@@ -41,6 +45,16 @@ impl<'a> Seen<'a> {
     /// A sized value that may be absent.
     pub fn sized(value: Option<usize>) -> Seen<'static> {
         value.map_or(Seen::Absent, Seen::Sized)
+    }
+
+    /// Tags that may be absent.
+    pub fn tags(value: &'a Option<BTreeMap<String, String>>) -> Seen<'a> {
+        value.as_ref().map_or(Seen::Absent, Seen::Tags)
+    }
+
+    /// A list of texts that may be absent.
+    pub fn texts(value: &'a Option<Vec<String>>) -> Seen<'a> {
+        value.as_deref().map_or(Seen::Absent, Seen::Texts)
     }
 
     /// Only whether it is there.
@@ -135,7 +149,63 @@ impl Breaches {
                 let shown = format!("'[{length} entries]'");
                 self.check_length(&shown, path, name, length, *min, *max);
             }
+            (Rule::Tags { min, max }, Seen::Tags(tags)) => {
+                let shown = format!("'[{} entries]'", tags.len());
+                self.check_length(&shown, path, name, tags.len(), *min, *max);
+                let keys = tags.keys().map(|key| key.chars().count());
+                self.check_each(&shown, path, name, "Map keys", keys, 1, TAG_KEY_CHARS_MAX);
+                let values = tags.values().map(|value| value.chars().count());
+                self.check_each(&shown, path, name, "Map value", values, 0, TAG_VALUE_CHARS_MAX);
+            }
+            (Rule::Texts { min, max, each }, Seen::Texts(texts)) => {
+                let shown = format!(
+                    "'[{}]'",
+                    texts
+                        .iter()
+                        .take(*max)
+                        .map(|text| clipped(text))
+                        .collect::<Vec<_>>()
+                        .join(", ")
+                );
+                self.check_length(&shown, path, name, texts.len(), *min, *max);
+                match each {
+                    Each::Length { min, max } => {
+                        let lengths = texts.iter().map(|text| text.chars().count());
+                        self.check_each(&shown, path, name, "Member", lengths, *min, *max);
+                    }
+                    Each::Choice(choices) => {
+                        if texts.iter().any(|text| !choices.contains(&text.as_str())) {
+                            let must = format!(
+                                "satisfy constraint: [Member must satisfy enum value set: [{}]]",
+                                choices.join(", ")
+                            );
+                            self.add(&shown, path, name, &must);
+                        }
+                    }
+                }
+            }
             _ => {}
+        }
+    }
+
+    /// One breach if any of the lengths lies outside.
+    #[expect(clippy::too_many_arguments, reason = "one row of a table")]
+    fn check_each(
+        &mut self,
+        shown: &str,
+        path: &str,
+        name: &str,
+        what: &str,
+        mut lengths: impl Iterator<Item = usize>,
+        min: usize,
+        max: usize,
+    ) {
+        if lengths.any(|length| length < min || length > max) {
+            let said = format!(
+                "{what} must satisfy constraint: [Member must have length less than or equal to \
+                 {max}, Member must have length greater than or equal to {min}]"
+            );
+            self.say(shown, path, name, &said);
         }
     }
 
@@ -159,6 +229,10 @@ impl Breaches {
     }
 
     fn add(&mut self, shown: &str, path: &str, name: &str, must: &str) {
+        self.say(shown, path, name, &format!("Member must {must}"));
+    }
+
+    fn say(&mut self, shown: &str, path: &str, name: &str, said: &str) {
         self.count += 1;
         if self.count > WRITTEN_MAX {
             return;
@@ -167,7 +241,7 @@ impl Breaches {
         // Writing to a String does not fail.
         let _ = write!(
             self.text,
-            "{separator}Value {shown} at '{path}{}' failed to satisfy constraint: Member must {must}",
+            "{separator}Value {shown} at '{path}{}' failed to satisfy constraint: {said}",
             lower_first(name),
         );
     }
@@ -184,7 +258,11 @@ impl Breaches {
 }
 
 fn quoted(text: &str) -> String {
-    format!("'{}'", text.chars().take(SHOWN_CHARS_MAX).collect::<String>())
+    format!("'{}'", clipped(text))
+}
+
+fn clipped(text: &str) -> String {
+    text.chars().take(SHOWN_CHARS_MAX).collect()
 }
 
 /// AWS names members in its messages as Java fields: `StreamName` is `streamName`.
@@ -278,7 +356,7 @@ mod tests {
             partition_key: Some("k".into()),
             explicit_hash_key: None,
         };
-        let bad = requests::PutRecordsEntry { partition_key: None, ..good.clone() };
+        let bad = requests::PutRecordsEntry { data: None, ..good.clone() };
         let request = requests::PutRecords {
             stream_name: Some("s".into()),
             records: Some(vec![good.clone(), bad]),
@@ -286,7 +364,7 @@ mod tests {
         };
         assert_eq!(
             said(&request),
-            "1 validation error detected: Value null at 'records.2.member.partitionKey' failed to \
+            "1 validation error detected: Value null at 'records.2.member.data' failed to \
              satisfy constraint: Member must not be null"
         );
         let many = requests::PutRecords { records: Some(vec![good; 501]), ..request };

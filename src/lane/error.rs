@@ -12,6 +12,14 @@ pub enum ProposeError {
     /// The partition is deleted or not on this core.
     #[error("the partition is not here")]
     UnknownPartition,
+    /// What was routed to a shard came when the shard had closed, or was about to.
+    #[error("the shard has closed; its records go to other shards now")]
+    ShardMoved,
+    /// A merge of shards has sealed the partition.
+    #[error(
+        "the partition is sealed, because its shard was merged into one of another partition: it can be read, but not written to"
+    )]
+    Sealed,
     /// The producer's sequence does not fit.
     #[error(transparent)]
     Sequence(#[from] SequenceError),

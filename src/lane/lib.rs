@@ -29,6 +29,6 @@ pub use checkpoint::{Checkpoint, CoreSnapshot, LaneSnapshot};
 pub use command::Command;
 pub use error::{LaneError, ProposeError};
 pub use lane::Lane;
-pub use owned_partition::OwnedPartition;
+pub use owned_partition::{Gate, OwnedPartition};
 pub use reply::{AppendGroup, AppendSlot, Appended};
 pub use transactions::Marker;

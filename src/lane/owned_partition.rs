@@ -10,6 +10,20 @@ use model::{Offset, Timestamp, TopicConfig, TopicPartition};
 use partition::Partition;
 use state::producers::ProducerTable;
 
+/// Whether a partition takes records, as far as its shards decide that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Gate {
+    /// It does.
+    #[default]
+    Open,
+    /// Its shard closes at this offset as soon as that is durable. Kafka's producers go on; what
+    /// was routed to the shard has to be routed anew.
+    Closing(Offset),
+    /// It takes nothing any more: its shard was merged into one of another partition, or is about
+    /// to be.
+    Sealed,
+}
+
 /// A partition on the core that owns it.
 pub struct OwnedPartition {
     /// Which one.
@@ -21,6 +35,9 @@ pub struct OwnedPartition {
     /// Producer sequences, as far as proposed.
     pub(crate) producers: RefCell<ProducerTable>,
     config: RefCell<Rc<TopicConfig>>,
+    gate: Cell<Gate>,
+    /// When Kafka's producers last wrote, since this process opened it.
+    written_by_kafka: Cell<Timestamp>,
     /// What was applied since this process opened it.
     pub taken: Traffic,
 }
@@ -39,6 +56,8 @@ impl OwnedPartition {
             log,
             producers: RefCell::new(producers),
             config: RefCell::new(config),
+            gate: Cell::default(),
+            written_by_kafka: Cell::new(Timestamp::NONE),
             taken: Traffic::default(),
         }
     }
@@ -52,6 +71,31 @@ impl OwnedPartition {
     pub fn set_config(&self, config: Rc<TopicConfig>) {
         self.log.set_config(Rc::clone(&config));
         *self.config.borrow_mut() = config;
+    }
+
+    /// Whether it takes records.
+    pub fn gate(&self) -> Gate {
+        self.gate.get()
+    }
+
+    /// Opens or closes it for what is proposed from now on.
+    pub fn set_gate(&self, gate: Gate) {
+        self.gate.set(gate);
+    }
+
+    /// Notes that a producer of Kafka's, which chooses partitions itself, writes here.
+    pub fn note_kafka(&self, now: Timestamp) {
+        self.written_by_kafka.set(now);
+    }
+
+    /// When one last did; [`Timestamp::NONE`] if not since this process opened it.
+    pub fn written_by_kafka(&self) -> Timestamp {
+        self.written_by_kafka.get()
+    }
+
+    /// The offset that the next batch gets which is proposed.
+    pub fn proposed_end(&self) -> Offset {
+        self.proposed_end.get()
     }
 
     /// Forgets idempotent producers that have not written for `expiration_ms`.

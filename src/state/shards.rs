@@ -10,6 +10,10 @@ use model::{HashKey, HashKeyRange, Offset, PartitionIndex, ShardId, Timestamp};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+mod reshard;
+
+pub use reshard::{Closing, ReshardError, ReshardStep};
+
 /// What Kinesis sees: an interval of one partition's offsets, with a range of hash keys.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shard {
@@ -93,6 +97,14 @@ impl Shards {
             })
             .collect();
         let open = shards.iter().map(|shard| shard.id).collect();
+        Shards { shards, open }
+    }
+
+    /// These shards, listed by number.
+    pub fn from_all(shards: Vec<Shard>) -> Shards {
+        let mut open: Vec<&Shard> = shards.iter().filter(|shard| shard.is_open()).collect();
+        open.sort_by_key(|shard| shard.range.start());
+        let open = open.into_iter().map(|shard| shard.id).collect();
         Shards { shards, open }
     }
 
@@ -188,7 +200,8 @@ impl Shards {
             } else {
                 widest.start_offset
             };
-            let children = self.split(id, end, partition, at)?;
+            let halves = widest.range.halves().ok_or(SplitError::TooNarrow)?;
+            let children = self.split(id, halves, end, partition, at)?;
             by_width.extend(children.iter().map(width_then_lowest));
             self.shards.extend(children);
         }
@@ -198,17 +211,18 @@ impl Shards {
         Ok(())
     }
 
-    /// Closes a shard and gives its two children, which are not yet among the shards.
+    /// Closes a shard and gives its two children, the lower range's first, which are not yet among
+    /// the shards.
     fn split(
         &mut self,
         id: ShardId,
+        (lower, upper): (HashKeyRange, HashKeyRange),
         end: Offset,
         new_partition: PartitionIndex,
         at: Timestamp,
     ) -> Result<[Shard; 2], SplitError> {
         let next = u32::try_from(self.shards.len()).map_err(|_| SplitError::TooNarrow)?;
         let parent = self.shards.get_mut(id.0 as usize).ok_or(SplitError::EndMissing(id))?;
-        let (lower, upper) = parent.range.halves().ok_or(SplitError::TooNarrow)?;
         if end < parent.start_offset {
             let (shard, start) = (id, parent.start_offset);
             return Err(SplitError::EndBeforeStart { shard, start, end });

@@ -1,16 +1,21 @@
 //! What lane 0 journals, and what the owners of partitions have to do when it is applied.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use model::{LaneId, Offset, ProducerId, TopicId, TopicName};
+use model::{LaneId, Offset, PartitionIndex, ProducerId, TopicId, TopicName};
 use serde::{Deserialize, Serialize};
 
-use super::Topic;
-use crate::{DecodeError, configs::Overrides, versioned::Format};
+use super::{StreamChange, StreamProperties, Topic};
+use crate::{DecodeError, configs::Overrides, shards::ReshardStep, versioned::Format};
 
 /// The most bytes of one encoded command: above 100,000 partitions with the longest settings,
 /// below what the journal takes in one frame.
-const FORMAT: Format = Format { what: "catalog command", version: 1, limit_bytes: 4 << 20 };
+const LIMIT_BYTES: usize = 4 << 20;
+/// The commands up to [`CatalogCommand::ReserveProducerIds`]; still written so, to be read by
+/// whoever reads no other.
+const FORMAT_1: Format = Format { what: "catalog command", version: 1, limit_bytes: LIMIT_BYTES };
+/// The commands behind it, which joined at the end: format 2 reads what format 1 wrote.
+const FORMAT_2: Format = Format { what: "catalog command", version: 2, limit_bytes: LIMIT_BYTES };
 
 /// A change of the catalog, validated before it is journaled.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,6 +64,42 @@ pub enum CatalogCommand {
         /// How many.
         count: u32,
     },
+    /// A topic is made that has properties as a stream from its first moment.
+    CreateStream {
+        /// Its name.
+        name: TopicName,
+        /// Its id, drawn at random by the proposer.
+        id: TopicId,
+        /// The lane of each partition.
+        partitions: Vec<LaneId>,
+        /// Its own settings.
+        configs: Overrides,
+        /// Its properties.
+        stream: Box<StreamProperties>,
+    },
+    /// A stream's properties change.
+    ChangeStream {
+        /// The topic.
+        id: TopicId,
+        /// The change.
+        change: StreamChange,
+    },
+    /// Shards of a stream are split and merged.
+    Reshard {
+        /// The topic.
+        id: TopicId,
+        /// What is split and merged, in order.
+        steps: Vec<ReshardStep>,
+        /// The lane of each new partition, one per split.
+        lanes: Vec<LaneId>,
+        /// The log ends of the partitions on which a shard closes.
+        closing_offsets: BTreeMap<PartitionIndex, Offset>,
+    },
+    /// The account's commitment to a minimum of throughput begins or ends.
+    SetThroughputCommitment {
+        /// Begins.
+        is_enabled: bool,
+    },
 }
 
 /// Settings to set and to take back.
@@ -86,12 +127,30 @@ impl OverrideChange {
 impl CatalogCommand {
     /// The command for the journal: a version byte, then postcard.
     pub fn encode(&self) -> Vec<u8> {
-        FORMAT.encode(self)
+        self.format().encode(self)
     }
 
     /// Reads a journaled command back.
     pub fn decode(bytes: &[u8]) -> Result<CatalogCommand, DecodeError> {
-        FORMAT.decode(bytes)
+        match bytes.first() {
+            Some(1) => FORMAT_1.decode(bytes),
+            _ => FORMAT_2.decode(bytes),
+        }
+    }
+
+    fn format(&self) -> &'static Format {
+        match self {
+            CatalogCommand::CreateTopic { .. }
+            | CatalogCommand::DeleteTopic { .. }
+            | CatalogCommand::AddPartitions { .. }
+            | CatalogCommand::AlterTopicConfigs { .. }
+            | CatalogCommand::AlterBrokerConfigs { .. }
+            | CatalogCommand::ReserveProducerIds { .. } => &FORMAT_1,
+            CatalogCommand::CreateStream { .. }
+            | CatalogCommand::ChangeStream { .. }
+            | CatalogCommand::Reshard { .. }
+            | CatalogCommand::SetThroughputCommitment { .. } => &FORMAT_2,
+        }
     }
 }
 
@@ -108,7 +167,7 @@ pub enum CatalogEvent {
         /// What was the topic.
         topic: Box<Topic>,
     },
-    /// Make the partitions `from..to`.
+    /// Make the partitions `from..to`, and look which ones are sealed.
     PartitionsAdded {
         /// The topic.
         id: TopicId,
@@ -124,6 +183,8 @@ pub enum CatalogEvent {
     },
     /// Give every partition its new settings.
     BrokerConfigsChanged,
+    /// A stream's or the account's properties are others: nothing to do.
+    PropertiesChanged,
     /// The ids `first..first+count` belong to whoever proposed the command.
     ProducerIdsReserved {
         /// The first id.

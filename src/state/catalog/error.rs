@@ -3,7 +3,11 @@
 use model::{InvalidTopicName, TopicId};
 use thiserror::Error;
 
-use crate::{configs::ConfigError, shards::SplitError};
+use super::StreamError;
+use crate::{
+    configs::ConfigError,
+    shards::{ReshardError, SplitError},
+};
 
 /// Why the catalog refuses. The variants are named after Kafka's error codes.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -33,6 +37,12 @@ pub enum CatalogError {
     /// INVALID_REQUEST.
     #[error("{0}")]
     InvalidRequest(String),
+    /// A change of a stream's properties that cannot be made. No code of Kafka's.
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    /// A split or merge that cannot be made. No code of Kafka's.
+    #[error(transparent)]
+    Reshard(#[from] ReshardError),
 }
 
 impl CatalogError {

@@ -5,16 +5,21 @@ mod broker_configs;
 mod command;
 mod error;
 mod snapshot;
+mod stream;
 mod topic;
 mod validation;
 
 use std::{collections::BTreeMap, rc::Rc};
 
-use model::{LaneId, Offset, ProducerId, Timestamp, TopicConfig, TopicId, TopicName};
+use model::{LaneId, ProducerId, Timestamp, TopicConfig, TopicId, TopicName};
 
 pub use self::{
     command::{CatalogCommand, CatalogEvent, OverrideChange},
     error::CatalogError,
+    stream::{
+        AccountSettings, CONSUMERS_MAX, StreamChange, StreamConsumer, StreamError,
+        StreamProperties, TAGS_MAX, Tags, ThroughputCommitment,
+    },
     topic::{PartitionState, Topic},
     validation::{TopicRequest, ValidatedTopic},
 };
@@ -36,6 +41,7 @@ pub struct Catalog {
     collision_forms: BTreeMap<String, TopicId>,
     partition_count: usize,
     next_producer_id: ProducerId,
+    account: AccountSettings,
     broker: BrokerLayers,
     /// The effective settings of every topic that has none of its own; shared, because most are.
     unaltered: Rc<TopicConfig>,
@@ -52,6 +58,7 @@ impl Default for Catalog {
             collision_forms: BTreeMap::new(),
             partition_count: 0,
             next_producer_id: ProducerId(0),
+            account: AccountSettings::default(),
             broker: BrokerLayers::default(),
             unaltered: Rc::default(),
             partitions_max: PARTITIONS_MAX,
@@ -86,6 +93,16 @@ impl Catalog {
         self.partition_count
     }
 
+    /// What Kinesis keeps of the account.
+    pub fn account(&self) -> AccountSettings {
+        self.account
+    }
+
+    /// The bound on the number of partitions of all topics together.
+    pub fn partitions_max(&self) -> usize {
+        self.partitions_max
+    }
+
     /// Moves up whenever anything here changes; comparable only within one process.
     pub fn version(&self) -> u64 {
         self.version
@@ -107,11 +124,30 @@ impl Catalog {
         self.version += 1;
         match command {
             CatalogCommand::CreateTopic { name, id, partitions, configs } => {
-                self.create_topic(name, *id, partitions, configs, at)
+                self.create_topic(name, *id, partitions, configs, StreamProperties::default(), at)
+            }
+            CatalogCommand::CreateStream { name, id, partitions, configs, stream } => {
+                self.create_topic(name, *id, partitions, configs, (**stream).clone(), at)
+            }
+            CatalogCommand::ChangeStream { id, change } => {
+                let topic = self.topics.get_mut(id).ok_or_else(|| CatalogError::unknown_id(*id))?;
+                topic.stream.apply(change, at)?;
+                Ok(CatalogEvent::PropertiesChanged)
+            }
+            CatalogCommand::Reshard { id, steps, lanes, closing_offsets } => {
+                let topic = self.topics.get(id).ok_or_else(|| CatalogError::unknown_id(*id))?;
+                let shards = topic.shards_resharded(steps, lanes, closing_offsets, at)?;
+                self.join(*id, lanes, shards)
+            }
+            CatalogCommand::SetThroughputCommitment { is_enabled } => {
+                self.account.throughput_commitment.set(*is_enabled, at);
+                Ok(CatalogEvent::PropertiesChanged)
             }
             CatalogCommand::DeleteTopic { id } => self.delete_topic(*id),
             CatalogCommand::AddPartitions { id, lanes, closing_offsets } => {
-                self.add_partitions(*id, lanes, closing_offsets, at)
+                let topic = self.topics.get(id).ok_or_else(|| CatalogError::unknown_id(*id))?;
+                let shards = topic.shards_after(lanes, closing_offsets, at)?;
+                self.join(*id, lanes, shards)
             }
             CatalogCommand::AlterTopicConfigs { id, change } => {
                 let Catalog { topics, broker, unaltered, .. } = self;
@@ -141,6 +177,15 @@ impl Catalog {
             CatalogCommand::CreateTopic { name, id, partitions, .. } => {
                 self.check_new_topic(name, *id, partitions)
             }
+            CatalogCommand::CreateStream { name, id, partitions, stream, .. } => {
+                check_properties(stream)?;
+                self.check_new_topic(name, *id, partitions)
+            }
+            CatalogCommand::ChangeStream { id, change } => Ok(of(id)?.stream.validate(change)?),
+            CatalogCommand::Reshard { id, steps, lanes, closing_offsets } => {
+                of(id)?.shards_resharded(steps, lanes, closing_offsets, at).map(drop)
+            }
+            CatalogCommand::SetThroughputCommitment { .. } => Ok(()),
             CatalogCommand::DeleteTopic { id } | CatalogCommand::AlterTopicConfigs { id, .. } => {
                 of(id).map(drop)
             }
@@ -180,24 +225,28 @@ impl Catalog {
         id: TopicId,
         lanes: &[LaneId],
         configs: &Overrides,
+        stream: StreamProperties,
         at: Timestamp,
     ) -> Result<CatalogEvent, CatalogError> {
+        check_properties(&stream)?;
         self.check_new_topic(name, id, lanes)?;
         let count = u32::try_from(lanes.len()).unwrap_or(u32::MAX);
         let topic = Topic {
             id,
             name: name.clone(),
             created: at,
-            partitions: lanes.iter().map(|lane| PartitionState { lane: *lane }).collect(),
+            partitions: lanes.iter().copied().map(PartitionState::open).collect(),
             overrides: configs.clone(),
             effective: resolve(configs, &self.broker, &self.unaltered),
             shards: Shards::uniform(count, at),
+            stream,
         };
         self.insert(topic);
         Ok(CatalogEvent::TopicCreated { id })
     }
 
-    fn insert(&mut self, topic: Topic) {
+    fn insert(&mut self, mut topic: Topic) {
+        topic.note_seals();
         self.partition_count += topic.partitions.len();
         self.names.insert(topic.name.clone(), topic.id);
         self.collision_forms.insert(topic.name.collision_form(), topic.id);
@@ -212,20 +261,21 @@ impl Catalog {
         Ok(CatalogEvent::TopicDeleted { topic: Box::new(topic) })
     }
 
-    fn add_partitions(
+    /// Partitions join a topic, and it has other shards.
+    fn join(
         &mut self,
         id: TopicId,
         lanes: &[LaneId],
-        closing_offsets: &[Offset],
-        at: Timestamp,
+        shards: Shards,
     ) -> Result<CatalogEvent, CatalogError> {
         let topic = self.topics.get_mut(&id).ok_or_else(|| CatalogError::unknown_id(id))?;
-        topic.shards = topic.shards_after(lanes, closing_offsets, at)?;
-        let count = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
-        let from = count(topic.partitions.len());
-        topic.partitions.extend(lanes.iter().map(|lane| PartitionState { lane: *lane }));
+        let from = topic.next_partition().0;
+        topic.shards = shards;
+        topic.partitions.extend(lanes.iter().copied().map(PartitionState::open));
+        topic.note_seals();
+        let to = topic.next_partition().0;
         self.partition_count += lanes.len();
-        Ok(CatalogEvent::PartitionsAdded { id, from, to: count(topic.partitions.len()) })
+        Ok(CatalogEvent::PartitionsAdded { id, from, to })
     }
 
     /// Works out every topic's effective settings anew.
@@ -236,6 +286,10 @@ impl Catalog {
             topic.effective = resolve(&topic.overrides, broker, unaltered);
         }
     }
+}
+
+fn check_properties(stream: &StreamProperties) -> Result<(), StreamError> {
+    if stream.tags.len() > TAGS_MAX { Err(StreamError::TooManyTags) } else { Ok(()) }
 }
 
 fn resolve(

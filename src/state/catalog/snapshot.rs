@@ -5,10 +5,14 @@ use std::{collections::BTreeMap, rc::Rc};
 use model::{LaneId, ProducerId, Timestamp, TopicId, TopicName};
 use serde::{Deserialize, Serialize};
 
-use super::{Catalog, PartitionState, Topic};
+use super::{AccountSettings, Catalog, PartitionState, StreamProperties, Topic};
 use crate::{DecodeError, configs::Overrides, shards::Shards, versioned::Format};
 
-const FORMAT: Format = Format { what: "catalog", version: 1, limit_bytes: 1 << 28 };
+const LIMIT_BYTES: usize = 1 << 28;
+/// Topics and settings; read, no longer written.
+const FORMAT_1: Format = Format { what: "catalog", version: 1, limit_bytes: LIMIT_BYTES };
+/// The same, followed by what Kinesis keeps.
+const FORMAT: Format = Format { what: "catalog", version: 2, limit_bytes: LIMIT_BYTES };
 
 #[derive(Serialize, Deserialize)]
 struct CatalogSnapshot {
@@ -28,6 +32,13 @@ struct TopicSnapshot {
     shards: Shards,
 }
 
+/// What Kinesis keeps: of streams that were told anything, and of the account.
+#[derive(Default, Serialize, Deserialize)]
+struct StreamsSnapshot {
+    streams: BTreeMap<TopicId, StreamProperties>,
+    account: AccountSettings,
+}
+
 impl Catalog {
     /// Everything that commands have made, encoded. This process's static settings are not in it.
     pub fn snapshot(&self) -> Vec<u8> {
@@ -40,19 +51,32 @@ impl Catalog {
             shards: topic.shards.clone(),
         });
         let (default_configs, node_configs) = self.broker.dynamic();
-        FORMAT.encode(&CatalogSnapshot {
+        let snapshot = CatalogSnapshot {
             topics: topics.collect(),
             next_producer_id: self.next_producer_id,
             default_configs: default_configs.clone(),
             node_configs: node_configs.clone(),
-        })
+        };
+        let told = |topic: &&Topic| topic.stream != StreamProperties::default();
+        let streams = self.topics.values().filter(told);
+        let streams = StreamsSnapshot {
+            streams: streams.map(|topic| (topic.id, topic.stream.clone())).collect(),
+            account: self.account,
+        };
+        FORMAT.encode(&(snapshot, streams))
     }
 
     /// Reads a snapshot back. Static settings are to be set anew.
     pub fn restore(bytes: &[u8]) -> Result<Catalog, DecodeError> {
-        let snapshot: CatalogSnapshot = FORMAT.decode(bytes)?;
-        let mut catalog =
-            Catalog { next_producer_id: snapshot.next_producer_id, ..Catalog::default() };
+        let (snapshot, mut streams): (CatalogSnapshot, StreamsSnapshot) = match bytes.first() {
+            Some(1) => (FORMAT_1.decode(bytes)?, StreamsSnapshot::default()),
+            _ => FORMAT.decode(bytes)?,
+        };
+        let mut catalog = Catalog {
+            next_producer_id: snapshot.next_producer_id,
+            account: streams.account,
+            ..Catalog::default()
+        };
         catalog.broker.set_dynamic(snapshot.default_configs, snapshot.node_configs);
         for topic in snapshot.topics {
             catalog.check_name_is_free(&topic.name).map_err(|error| DecodeError::Malformed {
@@ -63,10 +87,11 @@ impl Catalog {
                 id: topic.id,
                 name: topic.name,
                 created: topic.created,
-                partitions: topic.lanes.into_iter().map(|lane| PartitionState { lane }).collect(),
+                partitions: topic.lanes.into_iter().map(PartitionState::open).collect(),
                 overrides: topic.overrides,
                 effective: Rc::clone(&catalog.unaltered),
                 shards: topic.shards,
+                stream: streams.streams.remove(&topic.id).unwrap_or_default(),
             });
         }
         catalog.resolve_all();

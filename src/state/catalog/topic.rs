@@ -1,12 +1,14 @@
 //! One topic, which Kinesis calls a stream.
 
-use std::rc::Rc;
+use std::{collections::BTreeMap, rc::Rc};
 
-use model::{LaneId, Offset, PartitionIndex, Timestamp, TopicConfig, TopicId, TopicName};
-use serde::{Deserialize, Serialize};
+use model::{LaneId, Offset, PartitionIndex, ShardId, Timestamp, TopicConfig, TopicId, TopicName};
 
-use super::CatalogError;
-use crate::{configs::Overrides, shards::Shards};
+use super::{CatalogError, StreamProperties};
+use crate::{
+    configs::Overrides,
+    shards::{ReshardStep, Shards},
+};
 
 /// A topic as the catalog knows it.
 #[derive(Debug, Clone)]
@@ -25,6 +27,8 @@ pub struct Topic {
     pub effective: Rc<TopicConfig>,
     /// What Kinesis sees.
     pub shards: Shards,
+    /// What else it is told as a stream.
+    pub stream: StreamProperties,
 }
 
 impl Topic {
@@ -37,15 +41,57 @@ impl Topic {
         at: Timestamp,
     ) -> Result<Shards, CatalogError> {
         let count = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
-        let first = PartitionIndex(count(self.partitions.len()));
+        let first = self.next_partition();
         let end_of = |partition: PartitionIndex| closing_offsets.get(partition.0 as usize).copied();
         Ok(self.shards.with_partitions(first, count(lanes.len()), at, end_of)?)
+    }
+
+    /// The number of the next partition that joins.
+    pub fn next_partition(&self) -> PartitionIndex {
+        PartitionIndex(u32::try_from(self.partitions.len()).unwrap_or(u32::MAX))
+    }
+
+    /// The shards once these steps are taken.
+    pub(super) fn shards_resharded(
+        &self,
+        steps: &[ReshardStep],
+        lanes: &[LaneId],
+        closing_offsets: &BTreeMap<PartitionIndex, Offset>,
+        at: Timestamp,
+    ) -> Result<Shards, CatalogError> {
+        let first = self.next_partition();
+        let additional = self.shards.closing(steps, first)?.additional;
+        if u32::try_from(lanes.len()) != Ok(additional) {
+            let text = format!("{additional} partition(s) join, but {} have a lane.", lanes.len());
+            return Err(CatalogError::InvalidPartitions(text));
+        }
+        let end_of = |partition: PartitionIndex| closing_offsets.get(&partition).copied();
+        Ok(self.shards.resharded(steps, first, at, end_of)?)
+    }
+
+    /// Notes at each partition whether it is sealed, which its shards say.
+    pub(super) fn note_seals(&mut self) {
+        for (partition, child) in self.shards.seals() {
+            if let Some(partition) = self.partitions.get_mut(partition.0 as usize) {
+                partition.sealed_by = Some(child);
+            }
+        }
     }
 }
 
 /// Where a partition lives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PartitionState {
     /// The lane that owns it, for good.
     pub lane: LaneId,
+    /// The shard that took the place of its last one in a merge: nothing is written to the
+    /// partition any more.
+    pub sealed_by: Option<ShardId>,
+}
+
+impl PartitionState {
+    /// A partition that takes records.
+    pub(super) fn open(lane: LaneId) -> PartitionState {
+        PartitionState { lane, sealed_by: None }
+    }
 }

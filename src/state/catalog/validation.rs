@@ -6,7 +6,10 @@ use std::collections::BTreeSet;
 use model::TopicName;
 
 use super::{Catalog, CatalogError, Topic};
-use crate::configs::{self, Overrides};
+use crate::{
+    configs::{self, Overrides},
+    shards::{Closing, ReshardStep},
+};
 
 /// A topic that a client wants made.
 #[derive(Debug, Clone, Copy)]
@@ -96,6 +99,17 @@ impl Catalog {
         self.check_room(more)?;
         topic.shards.closing_partitions(more)?;
         Ok(())
+    }
+
+    /// Whether a stream's shards can be split and merged so, and what that does to its partitions.
+    pub fn validate_reshard(
+        &self,
+        topic: &Topic,
+        steps: &[ReshardStep],
+    ) -> Result<Closing, CatalogError> {
+        let closing = topic.shards.closing(steps, topic.next_partition())?;
+        self.check_room(closing.additional)?;
+        Ok(closing)
     }
 
     pub(super) fn check_name_is_free(&self, name: &TopicName) -> Result<(), CatalogError> {

@@ -197,3 +197,202 @@ proptest! {
         }
     }
 }
+
+/// What a property test does to a stream.
+#[derive(Debug, Clone)]
+enum Act {
+    /// A shard, chosen by a number, is split where a number says.
+    Split(u32, u128),
+    /// A shard and its neighbour are merged; the flag says which partition goes on.
+    Merge(u32, bool),
+    /// The stream gets so many uniform shards.
+    Count(u32),
+    /// Kafka adds partitions.
+    Partitions(u32),
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        3 => (any::<u32>(), any::<u128>()).prop_map(|(shard, at)| Act::Split(shard, at)),
+        3 => (any::<u32>(), any::<bool>()).prop_map(|(shard, swap)| Act::Merge(shard, swap)),
+        1 => (1..9_u32).prop_map(Act::Count),
+        1 => (1..3_u32).prop_map(Act::Partitions),
+    ]
+}
+
+/// The steps of an act, or none if the stream has no shard to do it to.
+fn steps_of(shards: &Shards, act: &Act) -> Vec<ReshardStep> {
+    let open: Vec<&Shard> = shards.open().collect();
+    match *act {
+        Act::Split(which, at) => {
+            let shard = open[which as usize % open.len()];
+            let width = shard.range.width_less_one();
+            if width == 0 {
+                return Vec::new();
+            }
+            let at = HashKey(shard.range.start().0 + 1 + at % width);
+            vec![ReshardStep::Split { shard: shard.id, at }]
+        }
+        Act::Merge(which, swap) if open.len() > 1 => {
+            let place = which as usize % (open.len() - 1);
+            let (lower, upper) = (open[place].id, open[place + 1].id);
+            let (into, from) = if swap { (upper, lower) } else { (lower, upper) };
+            vec![ReshardStep::Merge { into, from }]
+        }
+        Act::Count(target) => shards.uniform_steps(target).expect("wide enough"),
+        Act::Merge(..) | Act::Partitions(_) => Vec::new(),
+    }
+}
+
+#[test]
+fn a_merge_seals_one_partition_and_goes_on_on_the_other() {
+    // Given two shards whose partitions end at 10, when they are merged
+    let shards = Shards::uniform(2, MADE);
+    let merge = [ReshardStep::Merge { into: ShardId(0), from: ShardId(1) }];
+    let closing = shards.closing(&merge, partition(2)).expect("neighbours");
+    assert_eq!(closing.sealed, [partition(1)].into());
+    assert_eq!((closing.partitions.len(), closing.additional), (2, 0));
+    let shards =
+        shards.resharded(&merge, partition(2), MADE, |_| Some(Offset(10))).expect("neighbours");
+
+    // Then the child has both ranges and both parents, and partition 1 takes nothing more
+    assert_eq!(
+        lines(&shards),
+        [
+            "0: partition 0 [0, 10) of []",
+            "1: partition 1 [0, 10) of []",
+            "2: partition 0 [10, open) of [0, 1]",
+        ]
+    );
+    assert_eq!(shards.get(ShardId(2)).expect("made").range, HashKeyRange::ALL);
+    assert_eq!(shards.seals(), [(partition(1), ShardId(2))].into());
+    assert_eq!(shards.containing(partition(1), Offset(10)), None);
+}
+
+#[test]
+fn steps_that_do_not_fit_are_refused_and_change_nothing() {
+    let shards = Shards::uniform(3, MADE);
+    let refused = |step| shards.closing(&[step], partition(3)).expect_err("does not fit");
+    let range = shards.get(ShardId(1)).expect("made").range;
+    for at in [range.start(), HashKey(range.end().0 + 1), HashKey(0)] {
+        let shard = ShardId(1);
+        let said = refused(ReshardStep::Split { shard, at });
+        assert_eq!(said, ReshardError::KeyOutside { shard, at });
+    }
+    let (into, from) = (ShardId(0), ShardId(2));
+    assert_eq!(refused(ReshardStep::Merge { into, from }), ReshardError::NotAdjacent(into, from));
+    let same = refused(ReshardStep::Merge { into, from: into });
+    assert_eq!(same, ReshardError::NotAdjacent(into, into));
+    let none = ReshardStep::Split { shard: ShardId(9), at: HashKey(1) };
+    assert_eq!(refused(none), ReshardError::NotOpen(ShardId(9)));
+}
+
+#[test]
+fn a_doubled_stream_needs_no_merge_and_a_halved_one_no_split() {
+    let shards = Shards::uniform(2, MADE);
+    let doubled = shards.uniform_steps(4).expect("wide enough");
+    assert_eq!(doubled.len(), 2);
+    assert!(doubled.iter().all(|step| matches!(step, ReshardStep::Split { .. })));
+    let halved = shards.uniform_steps(1).expect("wide enough");
+    assert_eq!(halved, [ReshardStep::Merge { into: ShardId(0), from: ShardId(1) }]);
+    assert_eq!(shards.uniform_steps(2), Ok(Vec::new()));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    /// Whatever is split and merged: the open shards divide the keys, every offset lies in one
+    /// shard, sequence numbers rise from parents to children, and a child's keys are its parents'.
+    #[test]
+    fn splits_and_merges_keep_the_invariants(
+        first in 1..5_u32,
+        acts in prop::collection::vec((act(), prop::collection::vec(0..9_i64, 96)), 0..10),
+    ) {
+        let mut shards = Shards::uniform(first, MADE);
+        let mut ends = vec![0_i64; first as usize];
+        for (act, grown) in acts {
+            let seals = shards.seals();
+            for (number, (end, more)) in (0..).zip(ends.iter_mut().zip(grown)) {
+                // Nothing is written to what is sealed.
+                *end += if seals.contains_key(&partition(number)) { 0 } else { more };
+            }
+            let next = partition(u32::try_from(ends.len()).expect("few"));
+            let end_of = |p: PartitionIndex| ends.get(p.0 as usize).copied().map(Offset);
+            let additional = if let Act::Partitions(more) = act {
+                shards = shards.with_partitions(next, more, MADE, end_of).expect("wide enough");
+                more
+            } else {
+                let steps = steps_of(&shards, &act);
+                let closing = shards.closing(&steps, next).expect("fits");
+                // Only the announced ends may be asked for.
+                let announced = |p: PartitionIndex| {
+                    end_of(p).filter(|_| closing.partitions.contains(&p))
+                };
+                shards = shards.resharded(&steps, next, MADE, announced).expect("fits");
+                for sealed in &closing.sealed {
+                    prop_assert!(shards.seals().contains_key(sealed));
+                }
+                closing.additional
+            };
+            ends.resize(ends.len() + additional as usize, 0);
+            if let Act::Count(target) = act {
+                let open: Vec<_> = shards.open().map(|shard| shard.range).collect();
+                let uniform = (0..target).filter_map(|i| HashKeyRange::uniform(i, target));
+                prop_assert_eq!(open, uniform.collect::<Vec<_>>());
+            }
+            assert_lineage(&shards, &ends);
+        }
+    }
+}
+
+/// What holds whether partitions are sealed or not.
+fn assert_lineage(shards: &Shards, ends: &[i64]) {
+    let mut next = Some(0_u128);
+    for shard in shards.open() {
+        assert_eq!(Some(shard.range.start().0), next, "gap or overlap before {}", shard.id);
+        next = shard.range.end().0.checked_add(1);
+    }
+    assert_eq!(next, None, "the last open shard ends at 2^128-1");
+    let seals = shards.seals();
+    for (number, end) in (0..).zip(ends) {
+        let sealed = seals.contains_key(&partition(number));
+        let beyond = if sealed { 0 } else { 2 };
+        for offset in (0..*end + beyond).map(Offset) {
+            let holds = |s: &&Shard| s.partition == partition(number) && s.contains(offset);
+            let holders: Vec<_> = shards.all().iter().filter(holds).collect();
+            assert_eq!(holders.len(), 1, "partition {number}, offset {offset}");
+        }
+        let open = shards.open().filter(|shard| shard.partition == partition(number)).count();
+        assert_eq!(open, usize::from(!sealed), "partition {number}");
+    }
+    for shard in shards.all() {
+        let number = |offset, shard: &Shard| model::SequenceNumber {
+            shard_created: shard.created,
+            offset,
+            shard: shard.id,
+        };
+        let parents: Vec<_> = shard.parents.iter().filter_map(|id| shards.get(*id)).collect();
+        for parent in &parents {
+            let last = number(parent.end_offset.expect("a parent is closed"), parent);
+            assert!(last < number(shard.start_offset, shard), "{} after {}", shard.id, parent.id);
+            let texts = (last.to_string(), number(shard.start_offset, shard).to_string());
+            assert!(texts.0 < texts.1, "and so do their decimals");
+        }
+        match parents.as_slice() {
+            [] => assert!(shard.parents.is_empty()),
+            [parent] => {
+                let siblings: Vec<_> = shards.children(parent.id).collect();
+                assert_eq!(siblings.len(), 2);
+                assert_eq!(siblings[0].range.start(), parent.range.start());
+                assert_eq!(siblings[1].range.end(), parent.range.end());
+            }
+            [a, b] => {
+                let start = a.range.start().min(b.range.start());
+                let end = a.range.end().max(b.range.end());
+                assert_eq!((shard.range.start(), shard.range.end()), (start, end));
+                assert_eq!(shard.partition, a.partition);
+            }
+            _ => panic!("{} has {} parents", shard.id, parents.len()),
+        }
+    }
+}
