@@ -22,10 +22,12 @@ use crate::{
 #[derive(Debug, Error)]
 pub enum ServeError {
     /// The address cannot be listened on.
-    #[error("cannot listen on {address} for AWS clients: {error}. Choose another address")]
+    #[error("cannot listen on {address} for AWS clients: {error}. Choose another {flag}")]
     Listen {
         /// The address.
         address: SocketAddr,
+        /// What sets it.
+        flag: &'static str,
         /// What the operating system said.
         error: io::Error,
     },
@@ -121,18 +123,18 @@ pub(crate) async fn open<S: Service>(
         stopping,
     });
     let answer = move |request| Arc::clone(&door).answer(request);
-    let refused = |address| move |error| ServeError::Listen { address, error };
+    let refused = |address, flag| move |error| ServeError::Listen { address, flag, error };
     let tls_door = match tls {
         Some(AwsTls { listen, source }) => {
             let identity = source.identity()?;
             let opened =
                 http_door::open_tls(listen, http_limits(limits), identity, answer.clone()).await;
-            Some(opened.map_err(refused(listen))?)
+            Some(opened.map_err(refused(listen, "--aws-tls-listen"))?)
         }
         None => None,
     };
     let opened = http_door::open(listen, http_limits(limits), answer).await;
-    let door = opened.map_err(refused(listen))?;
+    let door = opened.map_err(refused(listen, "--aws-listen"))?;
     Ok(AwsServer { door, tls_door, metrics, memory, stop })
 }
 
