@@ -4,8 +4,7 @@
 //! total length u32 | headers length u32 | CRC-32 of these 8 bytes | headers | payload | CRC-32 of all before
 //! header: name length u8 | name | type u8 (7: a string) | value length u16 | value
 //! ```
-//! All numbers are big-endian. Source: AWS's event stream specification, and botocore's parser,
-//! against which the tests of the Python clients hold it.
+//! All numbers are big-endian. Source: AWS's event stream specification.
 
 use crate::{encoding::Encoding, fault::Fault, service::Event};
 
