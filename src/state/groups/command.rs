@@ -7,7 +7,7 @@ use super::{ClassicRecord, consumer::Change};
 use crate::{
     DecodeError,
     catalog::OverrideChange,
-    leases::{HandOver, Holding, OffsetCommit},
+    leases::{HandOver, Holding, LeaseChange, LeaseKey, OffsetCommit, Seen, ShardFacts},
     versioned::Format,
 };
 
@@ -75,6 +75,24 @@ pub enum GroupsCommand {
         /// What changes.
         change: OverrideChange,
     },
+    /// A worker's change of a lease. The one command that is judged when it is applied: of two
+    /// workers that saw the same lease, the one whose command comes first gets it.
+    ChangeLease(ChangeLease),
+}
+
+/// A change of a lease that a worker asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangeLease {
+    /// The application: a group's name.
+    pub application: String,
+    /// The shard.
+    pub key: LeaseKey,
+    /// What the worker saw of the lease.
+    pub seen: Seen,
+    /// What it wants.
+    pub change: LeaseChange,
+    /// What the catalog knew of the shard; `None` if it is gone.
+    pub shard: Option<ShardFacts>,
 }
 
 impl GroupsCommand {

@@ -22,7 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use model::{Timestamp, TopicPartition};
 use serde::{Deserialize, Serialize};
 
-pub use command::GroupsCommand;
+pub use command::{ChangeLease, GroupsCommand};
 pub use error::GroupError;
 pub use record::{ClassicRecord, GroupRecord, MemberRecord};
 pub use staged::StagedOffsets;
@@ -31,7 +31,7 @@ use self::{consumer::ConsumerGroup, format_1::GroupsV1};
 use crate::{
     DecodeError,
     configs::Overrides,
-    leases::{Committed, LeaseTable},
+    leases::{Committed, Lease, LeaseChange, LeaseError, LeaseTable},
     versioned::Format,
 };
 
@@ -102,7 +102,20 @@ impl Groups {
                     }
                 }
             }
+            // Whoever asked was told when it was applied for the first time.
+            GroupsCommand::ChangeLease(change) => drop(self.change_lease(change)),
         }
+    }
+
+    /// Makes a worker's change, if the lease is as the worker saw it. Answers with the lease as it
+    /// is then; `None` once it is deleted.
+    pub fn change_lease(&mut self, command: &ChangeLease) -> Result<Option<Lease>, LeaseError> {
+        let ChangeLease { application, key, seen, change, shard } = command;
+        let lease = self.leases.change(application, *key, seen, change.clone(), shard.as_ref())?;
+        if let LeaseChange::Checkpoint { .. } = change {
+            self.staged.supersede(application, key.topic_partition());
+        }
+        Ok(lease)
     }
 
     /// What is known of a group besides its offsets.

@@ -18,11 +18,31 @@ pub struct Seen {
     pub owner: Option<Option<String>>,
 }
 
-/// A change of one lease.
+/// What the catalog knows of a shard, as of when a change of its lease was decided. A lease takes it
+/// in with every change: it may be older than the shard's end, or made by a commit, which knows
+/// neither parents nor hash keys.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShardFacts {
+    /// The shards that this one continues.
+    pub parents: Vec<LeaseKey>,
+    /// The shards that continue this one.
+    pub children: Vec<LeaseKey>,
+    /// Its hash keys.
+    pub range: HashKeyRange,
+    /// Its first offset.
+    pub start: Offset,
+    /// The offset after its last one, if it is closed.
+    pub end: Option<Offset>,
+}
+
+/// What a worker wants to become of a lease.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LeaseChange {
     /// A lease for a shard that has none.
-    Create(NewLease),
+    Create {
+        /// Where reading is to begin.
+        checkpoint: Checkpoint,
+    },
     /// A worker becomes the owner, whoever was it.
     Take {
         /// The worker.
@@ -36,9 +56,6 @@ pub enum LeaseChange {
     Checkpoint {
         /// How far.
         at: PreciseCheckpoint,
-        /// The offset after the shard's last one, if it is closed by now. The lease may be older
-        /// than that, and a shard that was read to its end says nothing to Kafka without it.
-        end: Option<Offset>,
     },
     /// The owner is about to come so far; whoever takes the lease over learns of it.
     PrepareCheckpoint {
@@ -52,25 +69,10 @@ pub enum LeaseChange {
     },
     /// The former owner has made its last checkpoint.
     EndHandOver,
-    /// The shards that continue this one are known.
-    SetChildren(Vec<LeaseKey>),
+    /// Nothing but that the lease takes in what the catalog knows, such as the shard's children.
+    Refresh,
     /// The lease goes.
     Delete,
-}
-
-/// A lease to be made.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NewLease {
-    /// Where reading is to begin.
-    pub checkpoint: Checkpoint,
-    /// The shards that this one continues.
-    pub parents: Vec<LeaseKey>,
-    /// Its hash keys.
-    pub range: Option<HashKeyRange>,
-    /// Its first offset.
-    pub start: Offset,
-    /// The offset after its last one, if it is closed.
-    pub end: Option<Offset>,
 }
 
 /// Why a change was not made. Nothing was changed.
@@ -96,59 +98,79 @@ pub enum LeaseError {
     /// The shard has no end yet that it could be read to.
     #[error("the shard is open: nothing can be read to its end")]
     StillOpen,
+    /// The record is not one of the shard's.
+    #[error("the checkpoint is at offset {offset}, which does not lie in the shard")]
+    Outside {
+        /// The record's offset.
+        offset: Offset,
+    },
+    /// Members of a Kafka group of the application's name read its shards.
+    #[error("members of the consumer group {0} read its shards")]
+    ReadByGroup(String),
 }
 
 impl LeaseTable {
-    /// Makes a change, if the lease is as it was seen.
+    /// Makes a change, if the lease is as it was seen. Answers with the lease as it is then;
+    /// `None` once it is deleted.
     pub fn change(
         &mut self,
         application: &str,
         key: LeaseKey,
         seen: &Seen,
         change: LeaseChange,
-    ) -> Result<(), LeaseError> {
-        if let LeaseChange::Create(new) = change {
-            return self.create(application, key, new);
-        }
-        let lease = self.get(application, key).ok_or(LeaseError::Missing)?;
-        let as_seen = seen.counter.is_none_or(|counter| counter == lease.counter)
-            && seen.owner.as_ref().is_none_or(|owner| *owner == lease.owner);
-        if !as_seen {
-            let (counter, owner) = (lease.counter, lease.owner.clone());
-            return Err(LeaseError::Changed { counter, owner });
-        }
-        let takes = matches!(change, LeaseChange::Take { .. } | LeaseChange::HandOver { .. });
-        if takes && !self.parents_are_finished(application, lease) {
-            return Err(LeaseError::ParentNotFinished);
-        }
-        if let LeaseChange::Checkpoint { at, end } = &change
-            && at.checkpoint == Checkpoint::ShardEnd
-            && end.or(lease.end).is_none()
-        {
-            return Err(LeaseError::StillOpen);
-        }
+        shard: Option<&ShardFacts>,
+    ) -> Result<Option<Lease>, LeaseError> {
+        let mut lease = match (self.get(application, key), &change) {
+            (Some(_), LeaseChange::Create { .. }) => return Err(LeaseError::Exists),
+            (Some(lease), _) if !seen.fits(lease) => {
+                let (counter, owner) = (lease.counter, lease.owner.clone());
+                return Err(LeaseError::Changed { counter, owner });
+            }
+            (Some(lease), _) => lease.clone(),
+            (None, LeaseChange::Create { .. }) => {
+                let (start, end) = shard.map_or((Offset::ZERO, None), |it| (it.start, it.end));
+                Lease::new(start, end)
+            }
+            (None, _) => return Err(LeaseError::Missing),
+        };
         if change == LeaseChange::Delete {
             self.retain(application, |other, _| *other != key);
-        } else if let Some(lease) = self.get_mut(application, key) {
-            lease.apply(change);
+            return Ok(None);
         }
-        Ok(())
+        if let Some(facts) = shard {
+            lease.take_in(facts);
+        }
+        self.check(application, &lease, &change)?;
+        lease.apply(change);
+        self.insert(application, key, lease.clone());
+        Ok(Some(lease))
     }
 
-    fn create(
-        &mut self,
+    fn check(
+        &self,
         application: &str,
-        key: LeaseKey,
-        new: NewLease,
+        lease: &Lease,
+        change: &LeaseChange,
     ) -> Result<(), LeaseError> {
-        if self.get(application, key).is_some() {
-            return Err(LeaseError::Exists);
+        let reached = match change {
+            LeaseChange::Take { .. } | LeaseChange::HandOver { .. } => {
+                let is_readable = self.parents_are_finished(application, lease);
+                return if is_readable { Ok(()) } else { Err(LeaseError::ParentNotFinished) };
+            }
+            LeaseChange::Create { checkpoint } => *checkpoint,
+            LeaseChange::Checkpoint { at } => at.checkpoint,
+            LeaseChange::PrepareCheckpoint { pending } => pending.checkpoint,
+            _ => return Ok(()),
+        };
+        match reached {
+            Checkpoint::ShardEnd if lease.end.is_none() => Err(LeaseError::StillOpen),
+            Checkpoint::After(offset)
+                if offset < lease.start || lease.end.is_some_and(|end| offset >= end) =>
+            {
+                Err(LeaseError::Outside { offset })
+            }
+            _ => Ok(()),
         }
-        let NewLease { checkpoint, parents, range, start, end } = new;
-        let at = PreciseCheckpoint::whole(checkpoint);
-        let lease = Lease { at, parents, range, ..Lease::new(start, end) };
-        self.insert(application, key, lease);
-        Ok(())
     }
 
     /// Leases that a worker may take: nobody owns them, there is something to read, and the shards
@@ -168,18 +190,31 @@ impl LeaseTable {
     }
 }
 
+impl Seen {
+    fn fits(&self, lease: &Lease) -> bool {
+        self.counter.is_none_or(|counter| counter == lease.counter)
+            && self.owner.as_ref().is_none_or(|owner| *owner == lease.owner)
+    }
+}
+
 impl Lease {
+    fn take_in(&mut self, facts: &ShardFacts) {
+        let ShardFacts { parents, children, range, start, end } = facts.clone();
+        (self.parents, self.children, self.range) = (parents, children, Some(range));
+        (self.start, self.end) = (start, end.or(self.end));
+    }
+
     fn apply(&mut self, change: LeaseChange) {
         match change {
+            LeaseChange::Create { checkpoint } => self.at = PreciseCheckpoint::whole(checkpoint),
             LeaseChange::Take { owner } => self.give(Some(owner)),
             LeaseChange::Renew => self.counter += 1,
             LeaseChange::Evict => {
                 self.give(None);
                 self.checkpoint_owner = None;
             }
-            LeaseChange::Checkpoint { at, end } => {
+            LeaseChange::Checkpoint { at } => {
                 self.at = at;
-                self.end = end.or(self.end);
                 (self.pending, self.commit) = (None, None);
                 self.owner_switches = 0;
                 self.counter += 1;
@@ -196,9 +231,8 @@ impl Lease {
                 self.checkpoint_owner = None;
                 self.counter += 1;
             }
-            LeaseChange::SetChildren(children) => self.children = children,
-            // Neither changes a lease that is there.
-            LeaseChange::Create(_) | LeaseChange::Delete => {}
+            // The one has been done, the other has no lease left to change.
+            LeaseChange::Refresh | LeaseChange::Delete => {}
         }
     }
 

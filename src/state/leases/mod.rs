@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use model::{ShardId, TopicPartition};
 use serde::{Deserialize, Serialize};
 
-pub use change::{LeaseChange, LeaseError, NewLease, Seen};
+pub use change::{LeaseChange, LeaseError, Seen, ShardFacts};
 pub use commit::{Committed, OffsetCommit, ShardSpan, spans};
 pub use hand_over::HandOver;
 pub use holding::Holding;
@@ -79,10 +79,6 @@ impl LeaseTable {
     /// Forgets an application. Answers whether there was one.
     pub fn forget(&mut self, application: &str) -> bool {
         self.applications.remove(application).is_some()
-    }
-
-    fn get_mut(&mut self, application: &str, key: LeaseKey) -> Option<&mut Lease> {
-        self.applications.get_mut(application)?.get_mut(&key)
     }
 
     fn insert(&mut self, application: &str, key: LeaseKey, lease: Lease) {

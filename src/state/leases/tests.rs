@@ -1,6 +1,6 @@
 //! The lease table: conditions, parents, and offsets as checkpoints.
 
-use model::{Offset, PartitionIndex, ShardId, Timestamp, TopicId, TopicPartition};
+use model::{HashKeyRange, Offset, PartitionIndex, ShardId, Timestamp, TopicId, TopicPartition};
 use proptest::prelude::*;
 
 use super::*;
@@ -17,10 +17,19 @@ fn partition(index: u32) -> TopicPartition {
     TopicPartition { topic: TOPIC, partition: PartitionIndex(index) }
 }
 
-fn new(parents: Vec<LeaseKey>) -> LeaseChange {
-    let checkpoint = Checkpoint::TrimHorizon;
-    let (start, end, range) = (Offset::ZERO, None, None);
-    LeaseChange::Create(NewLease { checkpoint, parents, range, start, end })
+/// An open shard that continues others.
+fn continuing(parents: Vec<LeaseKey>) -> ShardFacts {
+    let (children, range, start, end) = (vec![], HashKeyRange::ALL, Offset::ZERO, None);
+    ShardFacts { parents, children, range, start, end }
+}
+
+/// One that is closed, and ends at offset 10.
+fn closed() -> ShardFacts {
+    ShardFacts { end: Some(Offset(10)), ..continuing(vec![]) }
+}
+
+fn new() -> LeaseChange {
+    LeaseChange::Create { checkpoint: Checkpoint::TrimHorizon }
 }
 
 fn anything() -> Seen {
@@ -36,28 +45,26 @@ fn take(owner: &str) -> LeaseChange {
 }
 
 fn checkpoint(checkpoint: Checkpoint) -> LeaseChange {
-    let end = (checkpoint == Checkpoint::ShardEnd).then_some(Offset(10));
-    checkpoint_of(checkpoint, end)
-}
-
-fn checkpoint_of(checkpoint: Checkpoint, end: Option<Offset>) -> LeaseChange {
-    LeaseChange::Checkpoint { at: PreciseCheckpoint::whole(checkpoint), end }
+    LeaseChange::Checkpoint { at: PreciseCheckpoint::whole(checkpoint) }
 }
 
 #[test]
 fn of_two_workers_that_saw_the_same_counter_one_gets_the_lease() {
     let mut table = LeaseTable::default();
-    table.change(APP, key(0, 0), &anything(), new(vec![])).unwrap();
-    assert_eq!(table.change(APP, key(0, 0), &anything(), new(vec![])), Err(LeaseError::Exists));
-    table.change(APP, key(0, 0), &seen(0, None), take("a")).unwrap();
-    let late = table.change(APP, key(0, 0), &seen(0, None), take("b"));
+    let mut change =
+        |seen: Seen, change| table.change(APP, key(0, 0), &seen, change, Some(&continuing(vec![])));
+    change(anything(), new()).unwrap();
+    assert_eq!(change(anything(), new()), Err(LeaseError::Exists));
+    change(seen(0, None), take("a")).unwrap();
+    let late = change(seen(0, None), take("b"));
     let owner = Some("a".to_owned());
     assert_eq!(late, Err(LeaseError::Changed { counter: 1, owner }));
     // The owner goes on renewing and nobody takes; it stops, and the next one takes.
-    table.change(APP, key(0, 0), &seen(1, Some("a")), LeaseChange::Renew).unwrap();
-    assert!(table.change(APP, key(0, 0), &seen(1, Some("a")), take("b")).is_err());
-    table.change(APP, key(0, 0), &seen(2, Some("a")), take("b")).unwrap();
-    assert!(table.change(APP, key(0, 0), &seen(2, Some("a")), LeaseChange::Renew).is_err());
+    let renewed = change(seen(1, Some("a")), LeaseChange::Renew).unwrap();
+    assert_eq!(renewed.unwrap().counter, 2);
+    assert!(change(seen(1, Some("a")), take("b")).is_err());
+    change(seen(2, Some("a")), take("b")).unwrap();
+    assert!(change(seen(2, Some("a")), LeaseChange::Renew).is_err());
     let lease = table.get(APP, key(0, 0)).unwrap();
     assert_eq!((lease.owner.as_deref(), lease.counter, lease.owner_switches), (Some("b"), 3, 2));
     let of = |owner| table.of_owner(APP, owner).count();
@@ -67,32 +74,70 @@ fn of_two_workers_that_saw_the_same_counter_one_gets_the_lease() {
 #[test]
 fn a_lease_is_handed_over_prepared_checkpointed_evicted_and_deleted() {
     let mut table = LeaseTable::default();
-    let lease = |table: &LeaseTable| table.get(APP, key(0, 0)).unwrap().clone();
-    table.change(APP, key(0, 0), &anything(), new(vec![])).unwrap();
-    table.change(APP, key(0, 0), &anything(), take("a")).unwrap();
+    let facts = continuing(vec![]);
+    let mut change = |seen: Seen, change| table.change(APP, key(0, 0), &seen, change, Some(&facts));
+    change(anything(), new()).unwrap();
+    change(anything(), take("a")).unwrap();
     let to = LeaseChange::HandOver { to: "b".to_owned() };
-    table.change(APP, key(0, 0), &seen(1, Some("a")), to).unwrap();
-    let handed = lease(&table);
+    let handed = change(seen(1, Some("a")), to).unwrap().unwrap();
     assert_eq!(handed.checkpoint_owner.as_deref(), Some("a"));
     let pending = PreciseCheckpoint { checkpoint: Checkpoint::After(Offset(9)), sub_sequence: 3 };
     let prepare = LeaseChange::PrepareCheckpoint { pending };
-    table.change(APP, key(0, 0), &seen(2, Some("b")), prepare).unwrap();
-    assert_eq!(lease(&table).pending, Some(pending));
-    let made = LeaseChange::Checkpoint { at: pending, end: None };
-    table.change(APP, key(0, 0), &seen(3, Some("b")), made).unwrap();
-    let checkpointed = lease(&table);
+    let prepared = change(seen(2, Some("b")), prepare).unwrap().unwrap();
+    assert_eq!(prepared.pending, Some(pending));
+    let made = LeaseChange::Checkpoint { at: pending };
+    let checkpointed = change(seen(3, Some("b")), made).unwrap().unwrap();
     assert_eq!((checkpointed.at, checkpointed.pending), (pending, None));
     assert_eq!(checkpointed.owner_switches, 0);
-    table.change(APP, key(0, 0), &anything(), LeaseChange::EndHandOver).unwrap();
-    assert_eq!(lease(&table).checkpoint_owner, None);
-    table.change(APP, key(0, 0), &seen(5, Some("b")), LeaseChange::Evict).unwrap();
-    assert_eq!((lease(&table).owner, lease(&table).counter), (None, 6));
-    table.change(APP, key(0, 0), &anything(), LeaseChange::Delete).unwrap();
-    assert_eq!(
-        table.change(APP, key(0, 0), &anything(), LeaseChange::Renew),
-        Err(LeaseError::Missing)
-    );
+    let ended = change(anything(), LeaseChange::EndHandOver).unwrap().unwrap();
+    assert_eq!(ended.checkpoint_owner, None);
+    let evicted = change(seen(5, Some("b")), LeaseChange::Evict).unwrap().unwrap();
+    assert_eq!((evicted.owner, evicted.counter), (None, 6));
+    assert_eq!(change(anything(), LeaseChange::Delete), Ok(None));
+    assert_eq!(change(anything(), LeaseChange::Renew), Err(LeaseError::Missing));
     assert_eq!(table, LeaseTable::default());
+}
+
+#[test]
+fn a_checkpoint_lies_in_its_shard() {
+    let open = ShardFacts { start: Offset(5), ..continuing(vec![]) };
+    let closed = ShardFacts { end: Some(Offset(10)), ..open.clone() };
+    let after = |offset| Checkpoint::After(Offset(offset));
+    let outside = |offset| Err(LeaseError::Outside { offset: Offset(offset) });
+    for (facts, reached, expected) in [
+        (&open, after(4), outside(4)),
+        (&open, after(5), Ok(())),
+        (&open, after(1_000), Ok(())),
+        (&open, Checkpoint::ShardEnd, Err(LeaseError::StillOpen)),
+        (&closed, after(9), Ok(())),
+        (&closed, after(10), outside(10)),
+        (&closed, Checkpoint::ShardEnd, Ok(())),
+        (&closed, Checkpoint::Latest, Ok(())),
+    ] {
+        let pending = PreciseCheckpoint::whole(reached);
+        for change in [checkpoint(reached), LeaseChange::PrepareCheckpoint { pending }] {
+            let mut table = LeaseTable::default();
+            table.change(APP, key(0, 0), &anything(), new(), Some(facts)).unwrap();
+            let before = table.clone();
+            // The catalog is not asked a second time: the lease has taken in what it said.
+            let outcome = table.change(APP, key(0, 0), &anything(), change.clone(), None);
+            assert_eq!(outcome.map(drop), expected, "{change:?} with {facts:?}");
+            assert_eq!(table == before, expected.is_err(), "nothing changes by what is refused");
+        }
+    }
+}
+
+#[test]
+fn a_lease_that_a_commit_made_takes_in_what_the_catalog_knows() {
+    let mut table = LeaseTable::default();
+    table.commit(APP, &committed_at(&Shards::uniform(1, Timestamp(1)), 0, 3));
+    let facts = ShardFacts { children: vec![key(0, 1), key(1, 2)], ..closed() };
+    let refreshed =
+        table.change(APP, key(0, 0), &seen(0, None), LeaseChange::Refresh, Some(&facts));
+    let lease = refreshed.unwrap().unwrap();
+    assert_eq!((lease.children, lease.range), (facts.children, Some(facts.range)));
+    assert_eq!((lease.end, lease.counter), (facts.end, 0), "and nobody's view of it is void");
+    assert_eq!(table.committed(APP, partition(0)).unwrap().offset, Offset(3));
 }
 
 #[test]
@@ -100,22 +145,23 @@ fn a_child_is_offered_once_all_its_parents_are_read_to_their_ends() {
     let mut table = LeaseTable::default();
     let (left, right, child) = (key(0, 0), key(1, 1), key(0, 2));
     for parent in [left, right] {
-        table.change(APP, parent, &anything(), new(vec![])).unwrap();
+        table.change(APP, parent, &anything(), new(), Some(&closed())).unwrap();
     }
-    table.change(APP, child, &anything(), new(vec![left, right, key(5, 5)])).unwrap();
+    let facts = continuing(vec![left, right, key(5, 5)]);
+    table.change(APP, child, &anything(), new(), Some(&facts)).unwrap();
     let offered =
         |table: &LeaseTable| -> Vec<LeaseKey> { table.offered(APP).map(|(key, _)| key).collect() };
     assert_eq!(offered(&table), [left, right]);
-    table.change(APP, left, &anything(), checkpoint(Checkpoint::ShardEnd)).unwrap();
-    table.change(APP, right, &anything(), take("a")).unwrap();
+    table.change(APP, left, &anything(), checkpoint(Checkpoint::ShardEnd), None).unwrap();
+    table.change(APP, right, &anything(), take("a"), None).unwrap();
     assert_eq!(offered(&table), []);
     assert_eq!(
-        table.change(APP, child, &anything(), take("b")),
+        table.change(APP, child, &anything(), take("b"), None),
         Err(LeaseError::ParentNotFinished)
     );
-    table.change(APP, right, &anything(), checkpoint(Checkpoint::ShardEnd)).unwrap();
+    table.change(APP, right, &anything(), checkpoint(Checkpoint::ShardEnd), None).unwrap();
     assert_eq!(offered(&table), [child]);
-    table.change(APP, child, &anything(), take("b")).unwrap();
+    table.change(APP, child, &anything(), take("b"), None).unwrap();
     assert_eq!(offered(&table), []);
 }
 
@@ -194,19 +240,19 @@ proptest! {
         for shard in of_partition {
             let key = key(index, shard.id.0);
             let (start, end) = (shard.start_offset, shard.end_offset);
-            let checkpoint = Checkpoint::TrimHorizon;
-            let create = NewLease { checkpoint, parents: vec![], range: Some(shard.range), start, end };
-            table.change(APP, key, &anything(), LeaseChange::Create(create)).unwrap();
+            let range = shard.range;
+            let facts = ShardFacts { range, start, end, ..continuing(vec![]) };
+            table.change(APP, key, &anything(), new(), Some(&facts)).unwrap();
             let shown = |table: &LeaseTable| table.committed(APP, partition(index)).map(|c| c.offset);
             prop_assert_eq!(shown(&table), expected);
             for last in start.0..end.map_or(start.0 + 3, |end| end.0) {
-                let at = PreciseCheckpoint::whole(Checkpoint::After(Offset(last)));
-                table.change(APP, key, &anything(), LeaseChange::Checkpoint { at, end }).unwrap();
+                let change = checkpoint(Checkpoint::After(Offset(last)));
+                table.change(APP, key, &anything(), change, None).unwrap();
                 prop_assert_eq!(shown(&table), Some(Offset(last + 1)));
             }
             if let Some(end) = end {
-                let change = checkpoint_of(Checkpoint::ShardEnd, Some(end));
-                table.change(APP, key, &anything(), change).unwrap();
+                let change = checkpoint(Checkpoint::ShardEnd);
+                table.change(APP, key, &anything(), change, None).unwrap();
                 prop_assert_eq!(shown(&table), Some(end));
                 expected = Some(end);
             }
@@ -237,7 +283,7 @@ fn forgetting_a_commit_keeps_a_lease_that_is_held() {
     let shards = Shards::uniform(2, Timestamp(1));
     table.commit(APP, &committed_at(&shards, 0, 5));
     table.commit(APP, &committed_at(&shards, 1, 5));
-    table.change(APP, key(1, 1), &anything(), take("a")).unwrap();
+    table.change(APP, key(1, 1), &anything(), take("a"), None).unwrap();
     assert!(table.forget_commit(APP, partition(0)) && table.forget_commit(APP, partition(1)));
     assert!(!table.forget_commit(APP, partition(0)), "there is nothing left to forget");
     assert_eq!(table.all_committed(APP).count(), 0);
