@@ -17,6 +17,7 @@ use state::catalog::Catalog;
 use crate::{
     BrokerError, BrokerSettings, DataDirectory, Outcome, consumer_groups::coordinator::Coordinator,
     core_counts::Given, data_directory::Meta, groups::GroupSlots, transactional_append::Verifying,
+    worker_leases::Workers,
 };
 
 /// One core's share of the broker: its lanes, and a replica of the catalog.
@@ -51,6 +52,8 @@ pub struct Broker {
     pub(crate) group_slots: GroupSlots,
     /// Groups of Kafka's newer protocol.
     pub(crate) consumer_groups: Coordinator,
+    /// Workers that share leases with groups.
+    pub(crate) workers: Workers,
 }
 
 /// The part of the memory that tails may take; the rest is for requests and replies.
@@ -90,6 +93,7 @@ impl Broker {
             verifying: Verifying::default(),
             group_slots: GroupSlots::default(),
             consumer_groups: Coordinator::default(),
+            workers: Workers::default(),
         }
     }
 

@@ -41,6 +41,10 @@ impl Broker {
         if lane.is_full() || self.is_storage_full() {
             return refuse(GroupError::Unavailable);
         }
+        // As a group of another kind: theirs is the shards' assignment.
+        if self.is_read_by_workers(lane, group) {
+            return refuse(GroupError::InconsistentGroupProtocol);
+        }
         if self.consumer_groups.has_members(lane, group) {
             return self.join_as_classic(lane, group, request).await;
         }

@@ -5,6 +5,7 @@
 use model::Offset;
 use state::catalog::StreamError;
 use state::groups::{GroupError, consumer::ConsumerGroupError};
+use state::leases::LeaseError;
 use state::shards::ReshardError;
 use state::transactions::TransactionError;
 use thiserror::Error;
@@ -125,6 +126,9 @@ pub enum BrokerError {
     /// A consumer group of the newer protocol refuses.
     #[error(transparent)]
     ConsumerGroup(#[from] ConsumerGroupError),
+    /// A lease stays as it is.
+    #[error(transparent)]
+    Lease(#[from] LeaseError),
     /// A stream's properties stay as they are.
     #[error(transparent)]
     Stream(#[from] StreamError),

@@ -156,7 +156,7 @@ impl Broker {
 
     fn check_deletable(self: &Rc<Self>, lane: &Rc<Lane>, group: &str) -> Result<(), GroupError> {
         // Its first member's command may be on its way.
-        if self.consumer_groups.has_members(lane, group) {
+        if self.consumer_groups.has_members(lane, group) || self.is_read_by_workers(lane, group) {
             return Err(GroupError::NonEmptyGroup);
         }
         if let Some(GroupRecord::Consumer(_)) = lane.groups().record(group) {
@@ -227,6 +227,13 @@ impl Broker {
         group: &str,
         partition: TopicPartition,
     ) -> bool {
+        if self.is_read_by_workers(lane, group) {
+            let groups = lane.groups();
+            return groups
+                .leases()
+                .of_partition(group, partition)
+                .any(|(_, it)| it.owner.is_some());
+        }
         let name = {
             let catalog = self.catalog.borrow();
             catalog.topic_by_id(partition.topic).map(|topic| topic.name.to_string())

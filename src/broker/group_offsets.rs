@@ -95,6 +95,9 @@ impl Broker {
         request: &CommitOffsets,
     ) -> Outcome<CommitRights> {
         let CommitOffsets { group, caller, version, .. } = request;
+        if self.is_read_by_workers(lane, group) {
+            return Err(GroupError::UnknownMemberId.into());
+        }
         if let Some(rights) = self.rights_in_consumer_group(lane, request, false) {
             return rights;
         }

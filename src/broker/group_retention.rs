@@ -108,7 +108,10 @@ impl Broker {
         let retention_ms = minutes.unwrap_or(RETENTION_MINUTES).saturating_mul(MINUTE_MS);
         let groups = lane.groups();
         let unstable = groups.unstable(group);
-        let (mut expired, mut left) = (Vec::new(), unstable.len());
+        // Workers' leases stay until a worker deletes them, whether something is committed or not.
+        let of_workers = groups.leases().of_application(group);
+        let of_workers = of_workers.filter(|(_, lease)| lease.is_known_to_workers()).count();
+        let (mut expired, mut left) = (Vec::new(), unstable.len() + of_workers);
         for (partition, committed) in groups.all_committed(group) {
             let is_gone = self.catalog.borrow().topic_by_id(partition.topic).is_none();
             let is_over =

@@ -41,6 +41,7 @@ mod transaction_ends;
 pub mod transactional_append;
 mod transactional_offsets;
 pub mod transactions;
+mod worker_leases;
 
 pub use append::AppendTicket;
 pub use broker::Broker;

@@ -113,6 +113,7 @@ impl RunningBroker {
                 ask_all(&cores, |broker| async move {
                     maintenance::start(&broker);
                     broker.open_stored_groups();
+                    broker.expect_workers();
                 })
                 .await?;
                 let handle = BrokerHandle::new(cores);

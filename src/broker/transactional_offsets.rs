@@ -46,6 +46,9 @@ impl Broker {
         if group.is_empty() {
             return Err(GroupError::InvalidGroupId.into());
         }
+        if self.is_read_by_workers(lane, group) {
+            return Err(GroupError::UnknownMemberId.into());
+        }
         if let Some(rights) = self.rights_in_consumer_group(lane, request, true) {
             return rights;
         }

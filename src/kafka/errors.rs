@@ -89,8 +89,10 @@ fn code_of(error: &BrokerError) -> ResponseError {
         B::InvalidReplicaAssignment(_) => R::InvalidReplicaAssignment,
         B::InvalidConfig(_) => R::InvalidConfig,
         B::InvalidRequest(_) => R::InvalidRequest,
-        // The three at the end are the Kinesis door's: no request of Kafka's ends so.
-        B::PolicyViolation(_) | B::Stream(_) | B::Reshard(_) | B::InUse(_) => R::PolicyViolation,
+        // All but the first are the other door's: no request of Kafka's ends so.
+        B::PolicyViolation(_) | B::Stream(_) | B::Reshard(_) | B::InUse(_) | B::Lease(_) => {
+            R::PolicyViolation
+        }
         B::OffsetOutOfRange { .. } => R::OffsetOutOfRange,
         B::CorruptMessage(_) => R::CorruptMessage,
         B::InvalidRecord { .. } => R::InvalidRecord,

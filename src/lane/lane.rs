@@ -13,7 +13,8 @@ use metrics::{Traffic, TrafficCounts};
 use model::{CommandIndex, LaneId, LeaderEpoch, Offset, Term, Timestamp, TopicPartition};
 use runtime::sync::oneshot;
 use state::{
-    groups::{Groups, GroupsCommand},
+    groups::{ChangeLease, Groups, GroupsCommand},
+    leases::{Lease, LeaseError},
     producers::Sequenced,
     transactions::Transactions,
 };
@@ -69,12 +70,20 @@ pub(crate) enum Effect {
         command: Box<GroupsCommand>,
         done: oneshot::Sender<()>,
     },
+    /// A change of a lease, which may find when it is applied that it comes too late.
+    Lease {
+        command: Box<ChangeLease>,
+        done: oneshot::Sender<LeaseOutcome>,
+    },
     /// A change of a transactional id, which was applied when it was proposed; or nothing, for who
     /// waits until what was proposed before is durable.
     Transactions {
         done: oneshot::Sender<()>,
     },
 }
+
+/// A lease as it is after a change, or why it was not changed.
+pub type LeaseOutcome = Result<Option<Lease>, LeaseError>;
 
 /// One ordered command log and the partitions that live by it.
 pub struct Lane {
@@ -348,6 +357,21 @@ impl Lane {
         Ok(receiver)
     }
 
+    /// Journals a worker's change of a lease. Resolves once it is durable and applied, with what
+    /// became of it; a dropped sender means that the core stopped.
+    pub fn propose_lease(
+        &self,
+        at: Timestamp,
+        command: ChangeLease,
+    ) -> Result<oneshot::Receiver<LeaseOutcome>, ProposeError> {
+        let (done, receiver) = oneshot::channel();
+        let head = command::groups_head(at);
+        let encoded = GroupsCommand::ChangeLease(command.clone()).encode();
+        let effect = Effect::Lease { command: Box::new(command), done };
+        self.journal_command(&[&head, &encoded], effect)?;
+        Ok(receiver)
+    }
+
     /// Resolves once everything that is proposed now is durable and applied.
     pub fn barrier(&self) -> oneshot::Receiver<()> {
         let (done, receiver) = oneshot::channel();
@@ -448,6 +472,11 @@ impl Lane {
             Effect::Groups { at, command, done } => {
                 self.apply_groups(&command, at);
                 let _ = done.send(());
+            }
+            Effect::Lease { command, done } => {
+                let outcome = self.groups.borrow_mut().change_lease(&command);
+                self.encoded_groups.take();
+                let _ = done.send(outcome);
             }
         }
     }

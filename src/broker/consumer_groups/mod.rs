@@ -96,6 +96,10 @@ impl Broker {
     ) -> Outcome<ConsumerGroupAnswer> {
         let ConsumerGroupHeartbeat { group_id, heartbeat, .. } = &request;
         let is_leave = heartbeat.member_epoch < JOIN_EPOCH;
+        if heartbeat.member_epoch == JOIN_EPOCH && self.is_read_by_workers(lane, group_id) {
+            let group_id = group_id.clone();
+            return Err(ConsumerGroupError::GroupIdNotFound { group_id }.into());
+        }
         let answer = match is_leave {
             true => self.judge_leave(lane, group_id, heartbeat)?,
             false => self.judge_heartbeat(lane, group_id, heartbeat)?,

@@ -198,6 +198,12 @@ impl Seen {
 }
 
 impl Lease {
+    /// Whether a worker has made or changed it. It is not Kafka's alone then, and does not go when a
+    /// group's offsets go.
+    pub fn is_known_to_workers(&self) -> bool {
+        self.range.is_some()
+    }
+
     fn take_in(&mut self, facts: &ShardFacts) {
         let ShardFacts { parents, children, range, start, end } = facts.clone();
         (self.parents, self.children, self.range) = (parents, children, Some(range));

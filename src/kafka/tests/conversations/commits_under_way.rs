@@ -2,7 +2,7 @@
 //! posted to the group's core in one moment: the first is proposed when the second is judged, and
 //! durable only later.
 
-use std::rc::Rc;
+use std::{rc::Rc, time::Duration};
 
 use broker::{
     Broker, BrokerError, CommitOffsets, ConsumerGroupHeartbeat, InTransaction,
@@ -24,7 +24,8 @@ use crate::{
     conversation::{Client, with_broker},
 };
 
-const LANES: u16 = 33;
+/// How many lanes a data directory has.
+pub const LANES: u16 = 33;
 
 /// Runs both where the group lives, the first one first.
 async fn together<A, B, FutA, FutB>(
@@ -241,4 +242,51 @@ fn a_member_that_comes_while_its_group_is_deleted_begins_a_new_one() {
         let group = client.shown.broker.ask(ask).await.unwrap().unwrap();
         assert_eq!((group.epoch(), group.member_count()), (1, 1));
     });
+}
+
+/// Runs a group whose offsets expire, and gives the moment of its deletion, in nanoseconds; a member
+/// comes at `join_at`.
+async fn expire(mut client: Client, join_at: Option<u64>) -> u64 {
+    let topic = topic_id(client.create_topic("t", 2, &[]).await);
+    let nobody = commit(topic, "", -1, &[0]);
+    let ask = move |broker: Rc<Broker>| async move { broker.commit_offsets(nobody).await };
+    assert_eq!(client.shown.broker.ask(ask).await.unwrap(), Ok(vec![Ok(())]));
+    if let Some(join_at) = join_at {
+        // It does not read the topic that the offset is of.
+        client.create_topic("u", 1, &[]).await;
+        runtime::sleep(Duration::from_nanos(join_at - now_ns())).await;
+        assert_eq!(send(&mut client, join_newer("m1", &["u"])).await.0, 1);
+        runtime::sleep(Duration::from_millis(100)).await;
+        // Its group is still the one that it joined.
+        assert_eq!(send(&mut client, beat("m1", 1)).await, (1, None));
+        return now_ns();
+    }
+    runtime::sleep(Duration::from_millis(89_900)).await;
+    let groups = |broker: Rc<Broker>| async move { broker.list_groups().await };
+    while !client.shown.broker.ask(groups).await.unwrap().unwrap().is_empty() {
+        runtime::sleep(Duration::from_micros(50)).await;
+    }
+    now_ns()
+}
+
+fn now_ns() -> u64 {
+    runtime::now().as_nanoseconds()
+}
+
+#[test]
+fn offsets_do_not_expire_under_a_member_that_is_coming() {
+    let configs =
+        [("offsets.retention.minutes", "1"), ("offsets.retention.check.interval.ms", "90000")];
+    let (tell, told) = std::sync::mpsc::channel();
+    with_broker(&configs, move |client| async move {
+        tell.send(expire(client, None).await).unwrap();
+    });
+    let expired = told.recv().unwrap();
+    // The check lies somewhere before; a member comes at every moment around it.
+    for step in 0..60 {
+        let join_at = expired - 50_000 * step;
+        with_broker(&configs, move |client| async move {
+            expire(client, Some(join_at)).await;
+        });
+    }
 }

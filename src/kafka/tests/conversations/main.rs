@@ -24,3 +24,4 @@ mod metadata;
 mod moving;
 mod producing;
 mod transactions;
+mod worker_leases;
