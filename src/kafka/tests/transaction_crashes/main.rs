@@ -20,6 +20,8 @@
 #[path = "../crash_simulation/client.rs"]
 mod client;
 mod committed_reader;
+#[path = "../seeds/mod.rs"]
+mod seeds;
 #[expect(dead_code, reason = "../crash_simulation uses all of it")]
 mod transaction_journal;
 mod transactional_producer;
@@ -29,6 +31,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
     rc::Rc,
+    sync::Mutex,
     time::Duration,
 };
 
@@ -45,6 +48,7 @@ use runtime::{
 };
 
 use client::{Client, address};
+use seeds::on_all_processors;
 use transaction_journal::{Journal, Outcome};
 use transactional_producer::{PARTITIONS, Producer};
 
@@ -76,10 +80,11 @@ fn transactions_are_all_or_nothing_whenever_the_broker_dies() {
         return;
     }
     let (first, count) = (number("FIRST_SEED").unwrap_or(0), number("SEEDS").unwrap_or(40));
-    let mut total = Summary::default();
-    let mut failures = Vec::new();
-    for seed in first..first + count {
-        match catch_unwind(AssertUnwindSafe(|| run(seed))) {
+    let results = Mutex::new((Summary::default(), Vec::new()));
+    on_all_processors(first..first + count, |seed| {
+        let outcome = catch_unwind(AssertUnwindSafe(|| run(seed)));
+        let (total, failures) = &mut *results.lock().unwrap();
+        match outcome {
             Ok(summary) => {
                 total.committed += summary.committed;
                 total.aborted += summary.aborted;
@@ -91,7 +96,8 @@ fn transactions_are_all_or_nothing_whenever_the_broker_dies() {
                 failures.push(format!("SEED={seed}: {why}"));
             }
         }
-    }
+    });
+    let (total, failures) = results.into_inner().unwrap();
     println!("{count} seeds: {total:?}");
     assert!(failures.is_empty(), "{} seeds fail:\n{}", failures.len(), failures.join("\n"));
     assert!(total.committed > 0 && total.aborted > 0 && total.unknown > 0 && total.crashes > 0);
