@@ -4,7 +4,9 @@
 //! `SEED=n cargo test -p kafka --features simulation --test crash_simulation` replays one seed with
 //! the log; `SEEDS=20000` tries so many, `FIRST_SEED=n` begins elsewhere. Start reading at
 //! [`scenario`], then [`plain_model`] (what may never happen), then [`coordination`] with
-//! [`group_model`] and [`transaction_journal`] (what may never happen in groups and transactions).
+//! [`group_model`] and [`transaction_journal`] (what may never happen in groups and transactions),
+//! and [`streams`] with [`shard_lineage`] and [`shard_model`] (what may never happen when shards
+//! are split and merged).
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -27,6 +29,11 @@ mod newer_member;
 mod plain_model;
 mod producer;
 mod scenario;
+mod shard_lineage;
+mod shard_model;
+mod stream_reader;
+mod stream_writer;
+mod streams;
 #[path = "../transaction_crashes/transaction_journal.rs"]
 mod transaction_journal;
 #[path = "../transaction_crashes/transactional_producer.rs"]
@@ -88,9 +95,15 @@ fn nothing_acknowledged_is_lost_doubled_or_moved() {
     let failed = failures.len();
     assert!(failed == 0, "{failed} of {count} seeds fail:\n{}", failures.join("\n\n"));
     assert!(total.acknowledged > 0 && total.audits > 0, "the workload must do something");
-    let coordinated = [total.transactions, total.assignments, total.commits];
-    let has_all = coordinated.iter().all(|count| *count > 0);
-    assert!(has_all || count < 10, "groups and transactions as well");
+    let in_some = [
+        total.transactions,
+        total.assignments,
+        total.commits,
+        total.stream_records,
+        total.reshards,
+    ];
+    let has_all = in_some.iter().all(|count| *count > 0);
+    assert!(has_all || count < 10, "groups, transactions and streams as well");
 }
 
 #[test]

@@ -16,6 +16,7 @@ use crate::client::address;
 use crate::coordination::{self, Coordination};
 use crate::plain_model::Model;
 use crate::producer::{Producer, ProducerPlan};
+use crate::streams::{BrokerSlot, Stream};
 use crate::workload::{TopicPlan, bad_luck, come_and_go, consume, create_topic, delete_records};
 
 /// How a run differs from the usual.
@@ -41,6 +42,10 @@ pub struct Summary {
     pub assignments: u64,
     /// Offsets that members have committed.
     pub commits: u64,
+    /// Records of the stream that were acknowledged.
+    pub stream_records: u64,
+    /// Changes of its shards.
+    pub reshards: u64,
 }
 
 impl Summary {
@@ -54,6 +59,8 @@ impl Summary {
         self.transactions += other.transactions;
         self.assignments += other.assignments;
         self.commits += other.commits;
+        self.stream_records += other.stream_records;
+        self.reshards += other.reshards;
     }
 }
 
@@ -77,6 +84,8 @@ struct Run {
     model: Rc<RefCell<Model>>,
     /// The network is left alone for a while.
     truce: Rc<Cell<bool>>,
+    broker: BrokerSlot,
+    stream: Option<Stream>,
 }
 
 /// Runs one seed's scenario. Call it inside a simulation.
@@ -93,6 +102,8 @@ pub async fn scenario(seed: u64, options: Options) -> Summary {
         summary: Summary::default(),
         model: Rc::default(),
         truce: Rc::default(),
+        broker: BrokerSlot::default(),
+        stream: None,
     };
     // A first start may be cut short as well.
     run.cut_starts_short().await;
@@ -111,6 +122,7 @@ pub async fn scenario(seed: u64, options: Options) -> Summary {
     if let Some(coordination) = &coordination {
         work.extend(coordination.start(&plan, &stop).await);
     }
+    work.extend(run.start_stream(seed, &stop).await);
     let bad_luck = bad_luck(run.random.split(), Rc::clone(&run.truce), Rc::clone(&stop));
     let bad_luck = runtime::spawn_joinable("bad luck", bad_luck);
 
@@ -137,6 +149,9 @@ pub async fn scenario(seed: u64, options: Options) -> Summary {
     if let Some(coordination) = coordination {
         coordination.sum_up(&mut run.summary);
         coordination.check().await;
+    }
+    if let Some(stream) = &run.stream {
+        stream.sum_up(&mut run.summary);
     }
     run.summary
 }
@@ -193,7 +208,7 @@ impl Run {
         let process = simulation::start_process("broker", async move {
             match serve(settings).await {
                 Ok(running) => {
-                    ready.send(Ok(())).ok();
+                    ready.send(Ok(running.0.handle().clone())).ok();
                     std::future::pending::<()>().await;
                     drop(running);
                 }
@@ -201,7 +216,10 @@ impl Run {
             }
         });
         drop(process);
-        started.await.unwrap_or_else(|_| Err("the process died while starting".to_owned()))
+        let died = |_| Err("the process died while starting".to_owned());
+        let handle = started.await.unwrap_or_else(died)?;
+        *self.broker.borrow_mut() = Some(handle);
+        Ok(())
     }
 
     async fn start(&self) {
@@ -284,12 +302,31 @@ impl Run {
                 heal();
                 self.start_through_faults().await;
             }
-            if audit(&self.model).await.is_ok() {
+            if audit(&self.model).await.is_ok() && self.audit_stream().await.is_ok() {
                 self.truce.set(false);
                 return;
             }
         }
         panic!("50 audits in a row lost their connection");
+    }
+
+    async fn audit_stream(&self) -> Result<(), String> {
+        match &self.stream {
+            Some(stream) => stream.audit().await,
+            None => Ok(()),
+        }
+    }
+
+    /// A stream in every fourth run. The plan of the rest is the same.
+    async fn start_stream(&mut self, seed: u64, stop: &Rc<Cell<bool>>) -> Work {
+        let plan = Random::new(seed ^ 0x7374_7265_616d);
+        if !plan.chance(1, 4) {
+            return Work::new();
+        }
+        let stream = Stream::make(&plan, Rc::clone(&self.broker)).await;
+        let work = stream.start(&plan, stop);
+        self.stream = Some(stream);
+        work
     }
 
     fn start_workload(&self, topics: &[usize], stop: &Rc<Cell<bool>>) -> Work {
