@@ -2,6 +2,8 @@
 
 from confluent_kafka import Consumer, TopicPartition
 
+from crash.load import key_of
+
 READ_SECONDS = 30
 
 
@@ -43,6 +45,14 @@ def log_end(bootstrap, topic, partition):
         consumer.close()
 
 
+def partitions_of(bootstrap, topic):
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "unused"})
+    try:
+        return sorted(consumer.list_topics(topic, timeout=READ_SECONDS).topics[topic].partitions)
+    finally:
+        consumer.close()
+
+
 def check_numbered(bootstrap, topic, promised, verified):
     """Every offset up to the promised one holds the record of that number. Checks what follows
     `verified`, and moves it on."""
@@ -56,45 +66,28 @@ def check_numbered(bootstrap, topic, promised, verified):
 
 
 class StreamCheck:
-    """Each acknowledged number is there once; every partition's numbers rise. Reads on from where it stopped, so
-    that a thousand checks do not read the first record a thousand times; a new one reads all."""
+    """Through the Kafka door: each acknowledged number is there once, in whichever partition; a partition's numbers
+    of one key rise. Reads on from where it stopped, so that a thousand checks do not read the first record a thousand
+    times; a new one reads all."""
 
-    def __init__(self, stream, partitions):
+    def __init__(self, stream):
         self.stream = stream
-        self._next = dict.fromkeys(partitions, 0)  # offset
-        self._last = dict.fromkeys(partitions, -1)  # number
+        self._next = {}  # by partition: offset
+        self._last = {}  # by partition and key: number
         self._seen = set()
 
     def check(self, bootstrap, acknowledged):
-        for partition, start in self._next.items():
-            end = log_end(bootstrap, self.stream, partition)
+        for partition in partitions_of(bootstrap, self.stream):
+            start, end = self._next.get(partition, 0), log_end(bootstrap, self.stream, partition)
             assert end >= start, f"{self.stream}-{partition}: ends at {end}, and {start} was its end before"
             numbers = [int(value) for value in read(bootstrap, self.stream, partition, start, end)]
-            rising = [self._last[partition], *numbers]
-            assert rising == sorted(set(rising)), f"{self.stream}-{partition}: moved or doubled after offset {start}"
-            assert self._seen.isdisjoint(numbers), f"{self.stream}-{partition}: a number in two shards"
+            for number in numbers:
+                place = (partition, key_of(number))
+                last = self._last.get(place, -1)
+                assert number > last, f"{self.stream}: {place}: moved or doubled after offset {start}: {number}, {last}"
+                self._last[place] = number
+            assert self._seen.isdisjoint(numbers), f"{self.stream}-{partition}: a number in two partitions"
             self._seen.update(numbers)
-            self._next[partition], self._last[partition] = end, rising[-1]
+            self._next[partition] = end
         lost = sorted(set(acknowledged) - self._seen)
         assert not lost, f"{self.stream}: {len(lost)} acknowledged records are lost, the first is {lost[0]}"
-
-
-def check_get_records(client, stream, acknowledged):
-    """The same through the other door: every acknowledged record under its sequence number."""
-    found = {}
-    for shard in client.list_shards(StreamName=stream)["Shards"]:
-        name = shard["ShardId"]
-        iterator = client.get_shard_iterator(
-            StreamName=stream, ShardId=name, ShardIteratorType="TRIM_HORIZON"
-        )["ShardIterator"]
-        while iterator:
-            answer = client.get_records(ShardIterator=iterator, Limit=10_000)
-            for record in answer["Records"]:
-                number = int(record["Data"])
-                assert number not in found, f"{stream}: record {number} twice"
-                found[number] = (name, record["SequenceNumber"])
-            iterator = answer["NextShardIterator"]
-            if not answer["Records"] and answer["MillisBehindLatest"] == 0:
-                break
-    for number, told in acknowledged.items():
-        assert found.get(number) == told, f"{stream}: record {number} was acknowledged as {told}"

@@ -99,9 +99,14 @@ class KafkaWriter:
             self.problems.append(f"the producer gave up: {error}")
 
 
+def key_of(number):
+    """The partition key of a put record: few, and some twice in one call."""
+    return f"key-{number % 16}"
+
+
 class KinesisWriter:
     """PutRecords, one call at a time, never repeated. An acknowledged record is there once; one whose
-    call failed is there once or not at all; both in the order of the calls."""
+    call failed is there once or not at all; of one key both are in the order of the calls."""
 
     def __init__(self, endpoint, stream):
         self.stream = stream
@@ -124,7 +129,7 @@ class KinesisWriter:
         while not self._stop.is_set():
             numbers = range(self.next, self.next + 20)
             self.next = numbers.stop
-            records = [{"Data": b"%d" % n, "PartitionKey": f"key-{n}"} for n in numbers]
+            records = [{"Data": b"%d" % n, "PartitionKey": key_of(n)} for n in numbers]
             try:
                 answer = client.put_records(StreamName=self.stream, Records=records)
             except (BotoCoreError, ClientError):
