@@ -6,7 +6,7 @@
 //! [`scenario`], then [`plain_model`] (what may never happen), then [`coordination`] with
 //! [`group_model`] and [`transaction_journal`] (what may never happen in groups and transactions),
 //! and [`streams`] with [`shard_lineage`] and [`shard_model`] (what may never happen when shards
-//! are split and merged).
+//! are split and merged), and [`lease_worker`] with [`lease_model`].
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -25,10 +25,14 @@ mod coordination;
 mod group_member;
 mod group_model;
 mod group_worker;
+mod lease_model;
+mod lease_worker;
 mod newer_member;
 mod plain_model;
 mod producer;
 mod scenario;
+#[path = "../seeds/mod.rs"]
+mod seeds;
 mod shard_lineage;
 mod shard_model;
 mod stream_reader;
@@ -41,11 +45,13 @@ mod transactional_producer;
 mod workload;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use runtime::simulation::{RunRecord, Sabotage, Simulation};
 
 use scenario::{Options, Summary, scenario};
+use seeds::on_all_processors;
 
 fn run(seed: u64, options: Options) -> RunRecord<Summary> {
     Simulation::new(seed)
@@ -80,17 +86,19 @@ fn nothing_acknowledged_is_lost_doubled_or_moved() {
     }
     let (first, count) = (number("FIRST_SEED").unwrap_or(0), number("SEEDS").unwrap_or(30));
     let began = Instant::now();
-    let mut total = Summary::default();
-    let mut failures = Vec::new();
-    for seed in first..first + count {
-        match try_run(seed, Options::default()) {
+    let results = Mutex::new((Summary::default(), Vec::new()));
+    on_all_processors(first..first + count, |seed| {
+        let outcome = try_run(seed, Options::default());
+        let (total, failures) = &mut *results.lock().unwrap();
+        match outcome {
             Ok(record) => total.add(&record.value),
             Err(why) => failures.push(why),
         }
         if (seed + 1).is_multiple_of(1000) {
             println!("up to seed {seed}: {} failed", failures.len());
         }
-    }
+    });
+    let (total, failures) = results.into_inner().unwrap();
     println!("{count} seeds in {:.1} s: {total:?}", began.elapsed().as_secs_f64());
     let failed = failures.len();
     assert!(failed == 0, "{failed} of {count} seeds fail:\n{}", failures.join("\n\n"));
@@ -101,6 +109,7 @@ fn nothing_acknowledged_is_lost_doubled_or_moved() {
         total.commits,
         total.stream_records,
         total.reshards,
+        total.lease_changes,
     ];
     let has_all = in_some.iter().all(|count| *count > 0);
     assert!(has_all || count < 10, "groups, transactions and streams as well");

@@ -14,6 +14,7 @@ use runtime::sync::oneshot;
 use crate::checker::audit;
 use crate::client::address;
 use crate::coordination::{self, Coordination};
+use crate::lease_worker::Application;
 use crate::plain_model::Model;
 use crate::producer::{Producer, ProducerPlan};
 use crate::streams::{BrokerSlot, Stream};
@@ -46,6 +47,8 @@ pub struct Summary {
     pub stream_records: u64,
     /// Changes of its shards.
     pub reshards: u64,
+    /// Changes of leases on its shards.
+    pub lease_changes: u64,
 }
 
 impl Summary {
@@ -61,6 +64,7 @@ impl Summary {
         self.commits += other.commits;
         self.stream_records += other.stream_records;
         self.reshards += other.reshards;
+        self.lease_changes += other.lease_changes;
     }
 }
 
@@ -86,6 +90,8 @@ struct Run {
     truce: Rc<Cell<bool>>,
     broker: BrokerSlot,
     stream: Option<Stream>,
+    /// Who leases the stream's shards.
+    application: Option<Application>,
 }
 
 /// Runs one seed's scenario. Call it inside a simulation.
@@ -104,6 +110,7 @@ pub async fn scenario(seed: u64, options: Options) -> Summary {
         truce: Rc::default(),
         broker: BrokerSlot::default(),
         stream: None,
+        application: None,
     };
     // A first start may be cut short as well.
     run.cut_starts_short().await;
@@ -152,6 +159,9 @@ pub async fn scenario(seed: u64, options: Options) -> Summary {
     }
     if let Some(stream) = &run.stream {
         stream.sum_up(&mut run.summary);
+    }
+    if let Some(application) = &run.application {
+        run.summary.lease_changes = application.model.borrow().changes;
     }
     run.summary
 }
@@ -311,6 +321,9 @@ impl Run {
     }
 
     async fn audit_stream(&self) -> Result<(), String> {
+        if let Some(application) = &self.application {
+            application.look().await.map_err(|error| error.to_string())?;
+        }
         match &self.stream {
             Some(stream) => stream.audit().await,
             None => Ok(()),
@@ -324,7 +337,12 @@ impl Run {
             return Work::new();
         }
         let stream = Stream::make(&plan, Rc::clone(&self.broker)).await;
-        let work = stream.start(&plan, stop);
+        let mut work = stream.start(&plan, stop);
+        if plan.chance(1, 2) {
+            let application = Application::new(stream.clone());
+            work.extend(application.start(&plan, stop));
+            self.application = Some(application);
+        }
         self.stream = Some(stream);
         work
     }
