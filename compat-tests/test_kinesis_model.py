@@ -13,7 +13,6 @@ MODEL = botocore.session.get_session().get_service_model("kinesis")
 NOT_SERVED = {
     "StartStreamEncryption",
     "StopStreamEncryption",
-    "SubscribeToShard",
     *(name for name in MODEL.operation_names if "Queue" in name or "Channel" in name),
 }
 SERVED = sorted(set(MODEL.operation_names) - NOT_SERVED)

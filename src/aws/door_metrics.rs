@@ -22,6 +22,11 @@ const OTHER_OPERATIONS: &str = "(other)";
 pub(crate) struct DoorMetrics {
     /// In the order of their names; the last one is for all others.
     operations: Vec<OperationMetrics>,
+    streams_open: AtomicU64,
+    events: AtomicU64,
+    event_bytes: AtomicU64,
+    /// By AWS's name.
+    stream_exceptions: Mutex<BTreeMap<&'static str, u64>>,
 }
 
 #[derive(Debug)]
@@ -50,7 +55,13 @@ impl DoorMetrics {
         let mut names: Vec<_> = operations.into_iter().collect();
         names.sort_unstable();
         names.push(OTHER_OPERATIONS);
-        DoorMetrics { operations: names.into_iter().map(OperationMetrics::new).collect() }
+        DoorMetrics {
+            operations: names.into_iter().map(OperationMetrics::new).collect(),
+            streams_open: AtomicU64::new(0),
+            events: AtomicU64::new(0),
+            event_bytes: AtomicU64::new(0),
+            stream_exceptions: Mutex::default(),
+        }
     }
 
     /// Counts a request that was answered, and with which error if with one.
@@ -69,11 +80,50 @@ impl DoorMetrics {
     }
 }
 
+/// A stream of events, counted as open until it is dropped.
+#[derive(Debug)]
+pub(crate) struct OpenStream(Arc<DoorMetrics>);
+
+impl OpenStream {
+    /// One more.
+    pub fn new(metrics: Arc<DoorMetrics>) -> OpenStream {
+        metrics.streams_open.fetch_add(1, Ordering::Relaxed);
+        OpenStream(metrics)
+    }
+
+    /// Counts an event whose message has so many bytes.
+    pub fn note_event(&self, bytes: usize) {
+        self.0.events.fetch_add(1, Ordering::Relaxed);
+        self.0.event_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Counts an exception, which ends the stream.
+    pub fn note_exception(&self, code: &'static str) {
+        let exceptions = &self.0.stream_exceptions;
+        let mut exceptions = exceptions.lock().unwrap_or_else(PoisonError::into_inner);
+        *exceptions.entry(code).or_default() += 1;
+    }
+}
+
+impl Drop for OpenStream {
+    fn drop(&mut self) {
+        self.0.streams_open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// What the door has counted, and what it holds at the moment.
 #[derive(Debug, Clone)]
 pub struct DoorCounts {
     /// Those operations that were asked for.
     pub operations: Vec<OperationCounts>,
+    /// Streams of events that are open.
+    pub streams_open: u64,
+    /// Events sent on them.
+    pub events: u64,
+    /// Bytes of these events, as they are on the wire.
+    pub event_bytes: u64,
+    /// Exceptions that ended such streams, by AWS's name.
+    pub stream_exceptions: BTreeMap<&'static str, u64>,
     /// Connections that are open.
     pub connections_open: u64,
     /// Connections accepted so far.
@@ -108,7 +158,9 @@ pub struct DoorReader {
 impl DoorReader {
     /// What was counted so far.
     pub fn read(&self) -> DoorCounts {
-        let operations = self.metrics.operations.iter().map(|counted| OperationCounts {
+        let metrics = &self.metrics;
+        let exceptions = &metrics.stream_exceptions;
+        let operations = metrics.operations.iter().map(|counted| OperationCounts {
             name: counted.name,
             requests: counted.requests.load(Ordering::Relaxed),
             time_ns: counted.time.counts(),
@@ -116,6 +168,10 @@ impl DoorReader {
         });
         DoorCounts {
             operations: operations.filter(|counted| counted.requests > 0).collect(),
+            streams_open: metrics.streams_open.load(Ordering::Relaxed),
+            events: metrics.events.load(Ordering::Relaxed),
+            event_bytes: metrics.event_bytes.load(Ordering::Relaxed),
+            stream_exceptions: exceptions.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             connections_open: self.connections.iter().map(HttpConnections::open).sum(),
             connections_accepted: self.connections.iter().map(HttpConnections::accepted).sum(),
             memory_used_bytes: self.memory.used_bytes(),

@@ -3,6 +3,7 @@
 use std::{
     future::Future,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -10,7 +11,12 @@ use bytes::Bytes;
 use futures_util::stream::StreamExt;
 use tokio::sync::watch;
 
-use crate::{encoding::Encoding, event_stream, service::Events};
+use crate::{
+    door_metrics::{DoorMetrics, OpenStream},
+    encoding::Encoding,
+    event_stream,
+    service::Events,
+};
 
 /// The messages of a response, one at a time: the next event is asked for when the connection
 /// takes the next part of the body.
@@ -18,6 +24,7 @@ pub(crate) struct EventBody {
     state: State,
     encoding: Encoding,
     stopping: Pin<Box<dyn Future<Output = ()> + Send>>,
+    counted: OpenStream,
 }
 
 enum State {
@@ -30,13 +37,19 @@ enum State {
 impl EventBody {
     /// The messages of `events`, which end, too, when `stopping` turns true: the door closes, and
     /// the client subscribes again elsewhere or later.
-    pub fn new(events: Events, encoding: Encoding, stopping: watch::Receiver<bool>) -> EventBody {
+    pub fn new(
+        events: Events,
+        encoding: Encoding,
+        stopping: watch::Receiver<bool>,
+        metrics: Arc<DoorMetrics>,
+    ) -> EventBody {
         let mut stopping = stopping;
         let stopping = Box::pin(async move {
             // A sender that is gone has closed the door.
             let _ = stopping.wait_for(|stop| *stop).await;
         });
-        EventBody { state: State::Beginning(events), encoding, stopping }
+        let counted = OpenStream::new(metrics);
+        EventBody { state: State::Beginning(events), encoding, stopping, counted }
     }
 
     /// The next message, or the end.
@@ -60,9 +73,12 @@ impl EventBody {
             }
             Poll::Ready(Some(Ok(event))) => {
                 self.state = State::Going(events);
-                Poll::Ready(Some(event_stream::event_message(&event, encoding).into()))
+                let message = event_stream::event_message(event.kind, &event.payload, encoding);
+                self.counted.note_event(message.len());
+                Poll::Ready(Some(event.share.hold(message)))
             }
             Poll::Ready(Some(Err(fault))) => {
+                self.counted.note_exception(fault.code);
                 Poll::Ready(Some(event_stream::exception_message(&fault, encoding).into()))
             }
             Poll::Ready(None) => Poll::Ready(None),

@@ -6,7 +6,7 @@
 //! ```
 //! All numbers are big-endian. Source: AWS's event stream specification.
 
-use crate::{encoding::Encoding, fault::Fault, service::Event};
+use crate::{encoding::Encoding, fault::Fault};
 
 /// The content type of an answer that is a stream of events.
 pub(crate) const CONTENT_TYPE: &str = "application/vnd.amazon.eventstream";
@@ -25,12 +25,7 @@ pub(crate) fn initial_response(encoding: Encoding) -> Vec<u8> {
         // A map of no entries.
         Encoding::Cbor => &[0xa0],
     };
-    event("initial-response", nothing, encoding)
-}
-
-/// The message of one event.
-pub(crate) fn event_message(one: &Event, encoding: Encoding) -> Vec<u8> {
-    event(one.kind, &one.payload, encoding)
+    event_message("initial-response", nothing, encoding)
 }
 
 /// The message that says why the stream ends. Not all of the body of a fault belongs there: the
@@ -44,7 +39,8 @@ pub(crate) fn exception_message(fault: &Fault, encoding: Encoding) -> Vec<u8> {
     message(&headers, &fault.body(encoding))
 }
 
-fn event(kind: &str, payload: &[u8], encoding: Encoding) -> Vec<u8> {
+/// The message of one event, which has that name in the model.
+pub(crate) fn event_message(kind: &str, payload: &[u8], encoding: Encoding) -> Vec<u8> {
     let headers = [
         (":event-type", kind),
         (":content-type", encoding.event_content_type()),

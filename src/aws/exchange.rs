@@ -21,7 +21,7 @@ use crate::{
     event_body::EventBody,
     event_stream,
     fault::Fault,
-    memory::{Memory, Share},
+    memory::Memory,
     reply::ReplyBody,
     request_body,
     service::{Answer, Call, Service},
@@ -97,23 +97,21 @@ impl<S: Service> Door<S> {
         if let Some(claim) = claim {
             claim.check(&body)?;
         }
-        let call = Call { caller: self.caller(head), encoding, body };
+        let memory = self.memory.clone();
+        let call = Call { caller: self.caller(head), encoding, body, memory };
         Ok(match self.service.call(operation, call).await? {
             Answer::Whole(answer) => {
                 plain(StatusCode::OK, encoding.content_type(), share.hold(answer))
             }
             Answer::Events(events) => {
-                self.streaming(EventBody::new(events, encoding, self.stopping.clone()), share)
+                let counts = Arc::clone(&self.metrics);
+                let body = EventBody::new(events, encoding, self.stopping.clone(), counts);
+                // While there is no event a stream takes little more than its connection does, and
+                // there is one for each consumer of a shard.
+                drop(share);
+                streaming(body)
             }
         })
-    }
-
-    /// An answer that goes on.
-    fn streaming(&self, body: EventBody, share: Share) -> Response<ReplyBody> {
-        let mut response = Response::new(ReplyBody::events(body, share));
-        let kind = HeaderValue::from_static(event_stream::CONTENT_TYPE);
-        response.headers_mut().insert(CONTENT_TYPE, kind);
-        response
     }
 
     fn caller(&self, head: &Parts) -> Caller {
@@ -155,6 +153,14 @@ fn faulty(fault: &Fault, encoding: Encoding) -> Response<ReplyBody> {
     let status = StatusCode::from_u16(fault.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = plain(status, encoding.content_type(), fault.body(encoding).into());
     response.headers_mut().insert(ERROR_TYPE, HeaderValue::from_static(fault.code));
+    response
+}
+
+/// An answer that goes on.
+fn streaming(body: EventBody) -> Response<ReplyBody> {
+    let mut response = Response::new(ReplyBody::Events(Box::new(body)));
+    let kind = HeaderValue::from_static(event_stream::CONTENT_TYPE);
+    response.headers_mut().insert(CONTENT_TYPE, kind);
     response
 }
 

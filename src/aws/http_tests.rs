@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use futures_util::stream;
+use futures_util::stream::{self, Stream, StreamExt};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -20,6 +20,7 @@ use crate::{
     AwsConfig, AwsLimits, AwsSecurity, AwsServer,
     encoding::Encoding,
     fault::Fault,
+    memory::Memory,
     server::open,
     service::{Answer, Call, Event, Service, Weight},
 };
@@ -56,20 +57,33 @@ impl Service for Parrot {
                 let made = Arc::clone(&self.flooded);
                 let events = stream::repeat_with(move || {
                     made.fetch_add(1, Ordering::SeqCst);
-                    Ok(Event { kind: "Number", payload: vec![b'x'; 10_000] })
+                    vec![b'x'; 10_000]
                 });
-                return Ok(Answer::Events(Box::pin(events)));
+                return Ok(Answer::Events(Box::pin(numbers(events, call.memory))));
             }
-            "Count" => return Ok(Answer::Events(Box::pin(stream::iter(counted())))),
+            "Count" => {
+                let counted =
+                    numbers(stream::iter([b"one".to_vec(), b"two".to_vec()]), call.memory);
+                let failure = stream::iter([Err(Fault::internal("no more".into()))]);
+                return Ok(Answer::Events(Box::pin(counted.chain(failure))));
+            }
             _ => return Err(Fault::unknown_operation()),
         }))
     }
 }
 
-/// Two events, and a failure.
-fn counted() -> Vec<Result<Event, Fault>> {
-    let event = |payload: &[u8]| Ok(Event { kind: "Number", payload: payload.to_vec() });
-    vec![event(b"one"), event(b"two"), Err(Fault::internal("no more".into()))]
+/// Events with these contents.
+fn numbers(
+    contents: impl Stream<Item = Vec<u8>> + Send + 'static,
+    memory: Memory,
+) -> impl Stream<Item = Result<Event, Fault>> + Send {
+    contents.then(move |payload| {
+        let memory = memory.clone();
+        async move {
+            let share = memory.admit_event(payload.len()).await.unwrap();
+            Ok(Event { kind: "Number", payload, share })
+        }
+    })
 }
 
 pub(crate) fn limits() -> AwsLimits {

@@ -8,6 +8,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::{
     fault::Fault,
     service::{Answer, Call, Service, Weight},
+    shard_events,
 };
 
 /// 10 MiB of data in base64, and room for 500 partition keys of 256 escaped characters and for
@@ -52,6 +53,7 @@ const BUILT: &[&str] = &[
     "RegisterStreamConsumer",
     "RemoveTagsFromStream",
     "SplitShard",
+    "SubscribeToShard",
     "TagResource",
     "UntagResource",
     "UpdateAccountSettings",
@@ -132,6 +134,13 @@ impl<L: Log> Service for Kinesis<L> {
             }
             "RemoveTagsFromStream" => silent(call, |r| self.remove_tags_from_stream(by, r)).await,
             "SplitShard" => silent(call, |r| self.split_shard(by, r)).await,
+            "SubscribeToShard" => {
+                let (encoding, memory) = (call.encoding, call.memory.clone());
+                let request = encoding.decode(&call.body)?;
+                drop(call);
+                let subscription = self.subscribe_to_shard(by, request).await?;
+                Ok(Answer::Events(shard_events::events(subscription, encoding, memory)))
+            }
             "TagResource" => silent(call, |r| self.tag_resource(by, r)).await,
             "UntagResource" => silent(call, |r| self.untag_resource(by, r)).await,
             "UpdateAccountSettings" => answer(call, |r| self.update_account_settings(by, r)).await,

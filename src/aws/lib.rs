@@ -18,7 +18,7 @@
 //!
 //! **Where to start reading.** [`serve`], then `exchange.rs` (the life of one request), then
 //! `kinesis_service.rs` (which operation calls what). `encoding.rs` for JSON and CBOR,
-//! `event_body.rs` for answers that go on, `signature/mod.rs`, `tls.rs`.
+//! `shard_events.rs` and `event_body.rs` for answers that go on, `signature/mod.rs`, `tls.rs`.
 
 mod cbor;
 mod config;
@@ -35,6 +35,7 @@ mod reply;
 mod request_body;
 mod server;
 mod service;
+mod shard_events;
 mod signature;
 mod tls;
 

@@ -9,25 +9,20 @@ use std::{
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 
-use crate::{event_body::EventBody, memory::Share};
+use crate::event_body::EventBody;
 
 /// A response's body.
 pub(crate) enum ReplyBody {
     /// All of it at once.
     Whole(Option<Bytes>),
-    /// Events as they come, and the memory that they may take.
-    Events(Box<(EventBody, Share)>),
+    /// Events as they come.
+    Events(Box<EventBody>),
 }
 
 impl ReplyBody {
     /// All of it at once.
     pub fn whole(bytes: Bytes) -> ReplyBody {
         ReplyBody::Whole(Some(bytes).filter(|bytes| !bytes.is_empty()))
-    }
-
-    /// Events, with the memory that they may take until they end.
-    pub fn events(body: EventBody, share: Share) -> ReplyBody {
-        ReplyBody::Events(Box::new((body, share)))
     }
 }
 
@@ -41,7 +36,7 @@ impl Body for ReplyBody {
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let part = match self.get_mut() {
             ReplyBody::Whole(bytes) => Poll::Ready(bytes.take()),
-            ReplyBody::Events(events) => events.0.poll_next_message(context),
+            ReplyBody::Events(events) => events.poll_next_message(context),
         };
         part.map(|part| part.map(|bytes| Ok(Frame::data(bytes))))
     }

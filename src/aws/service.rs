@@ -6,15 +6,18 @@ use bytes::Bytes;
 use futures_util::stream::Stream;
 use kinesis::Caller;
 
-use crate::{encoding::Encoding, fault::Fault};
+use crate::{
+    encoding::Encoding,
+    fault::Fault,
+    memory::{Memory, Share},
+};
 
 /// How large a request and its answer can become.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Weight {
     /// The largest legal body, in bytes.
     pub body_bytes_max: usize,
-    /// Memory that making the answer may take at most, in bytes. A stream of events keeps it until
-    /// it ends.
+    /// Memory that making the answer may take at most, in bytes. Events find their own.
     pub answer_bytes_max: usize,
 }
 
@@ -27,6 +30,8 @@ pub(crate) struct Call {
     pub encoding: Encoding,
     /// The body.
     pub body: Bytes,
+    /// Where events find memory.
+    pub memory: Memory,
 }
 
 /// What an operation answers when it succeeds.
@@ -34,10 +39,6 @@ pub(crate) enum Answer {
     /// The body, in the request's encoding; empty for an operation without output.
     Whole(Vec<u8>),
     /// Events, for as long as there are any.
-    #[allow(
-        dead_code,
-        reason = "SubscribeToShard, which is the one to answer so, is not served yet"
-    )]
     Events(Events),
 }
 
@@ -46,12 +47,14 @@ pub(crate) enum Answer {
 pub(crate) type Events = Pin<Box<dyn Stream<Item = Result<Event, Fault>> + Send>>;
 
 /// One event.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Event {
     /// The event's name in the model, such as `SubscribeToShardEvent`.
     pub kind: &'static str,
     /// Its shape, in the request's encoding.
     pub payload: Vec<u8>,
+    /// The memory that it takes, until the connection has written it.
+    pub share: Share,
 }
 
 /// An AWS service that speaks AWS JSON 1.1 and AWS CBOR 1.1.

@@ -11,7 +11,10 @@ use journal::{Journal, JournalPosition};
 use lane::{Lane, OwnedPartition};
 use model::{CoreId, LaneId, TopicPartition};
 use partition::{CoreStorage, StorageConfig};
-use runtime::{Cores, sync::Semaphore};
+use runtime::{
+    Cores,
+    sync::{Notify, Semaphore},
+};
 use state::catalog::Catalog;
 
 use crate::{
@@ -35,6 +38,8 @@ pub struct Broker {
     pub(crate) tail_memory_bytes: usize,
     pub(crate) journal: OnceCell<Journal>,
     pub(crate) lanes: RefCell<BTreeMap<LaneId, Rc<Lane>>>,
+    /// Told of every change of this core's replica of the catalog.
+    pub(crate) catalog_changed: Notify,
     /// On the catalog's core: one change of the catalog at a time.
     pub(crate) catalog_changes: Semaphore,
     /// Producer ids reserved for this core: the next one and the first that is not ours.
@@ -81,6 +86,7 @@ impl Broker {
             tail_memory_bytes,
             journal: OnceCell::new(),
             lanes: RefCell::default(),
+            catalog_changed: Notify::new(),
             catalog_changes: Semaphore::new(1),
             producer_ids: Cell::new((0, 0)),
             producer_id_reservation: Semaphore::new(1),

@@ -97,6 +97,7 @@ impl Broker {
             CatalogEvent::BrokerConfigsChanged => self.set_configs(None),
             CatalogEvent::PropertiesChanged | CatalogEvent::ProducerIdsReserved { .. } => {}
         }
+        self.catalog_changed.notify_waiters();
         event
     }
 

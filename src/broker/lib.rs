@@ -22,6 +22,7 @@ mod core_counts;
 pub mod data_directory;
 pub mod error;
 pub mod fetch;
+pub mod following;
 mod group_admin;
 mod group_offsets;
 mod group_retention;

@@ -2,6 +2,7 @@
 //! values.
 
 use std::{
+    pin::pin,
     rc::Rc,
     sync::{
         Arc,
@@ -14,7 +15,9 @@ use broker::{
     AppendRequest, Broker, BrokerError, BrokerHandle, ConfigChange, ConfigResource, FetchPartition,
     FetchRequest, FoundOffset, NewTopic, OffsetQuery, OffsetSpec, Resharding, TopicSelector,
 };
+use futures_util::future;
 use model::{HashKey, Offset, ShardId, Timestamp, TopicId, TopicName, TopicPartition};
+use runtime::sync::oneshot;
 use state::{
     Catalog, Topic,
     catalog::{StreamChange, StreamProperties},
@@ -24,7 +27,8 @@ use state::{
 use crate::{
     ON_DEMAND, STREAM_MODE_CONFIG,
     log::{
-        AccountView, Answer, Log, RoutedShard, Routes, ShardLook, ShardRead, StreamKey, StreamView,
+        AccountView, Answer, Followed, Log, RoutedShard, Routes, ShardLook, ShardRead, Standing,
+        StreamKey, StreamView,
     },
 };
 
@@ -196,6 +200,34 @@ impl Log for BrokerLog {
         self.handle.call(owner, fetch).await?
     }
 
+    async fn follow(
+        &self,
+        followed: Followed,
+        beyond: Offset,
+        is_closed: bool,
+    ) -> Answer<Standing> {
+        let partition = followed.partition;
+        let find = move |broker: Rc<Broker>| async move { broker.owner(partition) };
+        let owner = match self.handle.ask(find).await? {
+            Ok(owner) => owner,
+            Err(BrokerError::UnknownTopicId) => return Ok(Standing::NoStream),
+            Err(error) => return Err(error),
+        };
+        // Dropped with this future, which ends the wait over there.
+        let (_cancel, cancelled) = oneshot::channel::<()>();
+        let follow = move |broker: Rc<Broker>| async move {
+            let is_over = |catalog: &Catalog| match standing(catalog, &followed) {
+                Standing::Open => false,
+                Standing::Closed { .. } => !is_closed,
+                Standing::NoStream | Standing::NoConsumer => true,
+            };
+            let news = pin!(broker.follow(partition, beyond, is_over));
+            future::select(news, cancelled).await;
+            standing(&broker.catalog(), &followed)
+        };
+        Ok(self.handle.call(owner, follow).await?)
+    }
+
     async fn find_offset(
         &self,
         partition: TopicPartition,
@@ -228,6 +260,24 @@ fn without_shards(topic: &Topic) -> StreamView {
 
 fn is_on_demand(topic: &Topic) -> bool {
     topic.overrides.get(STREAM_MODE_CONFIG).is_some_and(|mode| mode == ON_DEMAND)
+}
+
+/// How a catalog has what is followed.
+fn standing(catalog: &Catalog, followed: &Followed) -> Standing {
+    let Some(topic) = catalog.topic_by_id(followed.partition.topic) else {
+        return Standing::NoStream;
+    };
+    let consumer = topic.stream.consumers.get(&followed.consumer);
+    if consumer.is_none_or(|consumer| consumer.created != followed.consumer_created) {
+        return Standing::NoConsumer;
+    }
+    match topic.shards.get(followed.shard).and_then(|shard| shard.end_offset) {
+        None => Standing::Open,
+        Some(end) => {
+            let children = topic.shards.children(followed.shard).cloned().collect();
+            Standing::Closed { end, children }
+        }
+    }
 }
 
 fn routed(shard: &Shard) -> RoutedShard {

@@ -20,8 +20,11 @@ use state::{
     shards::{Shard, Shards},
 };
 
+use tokio::sync::Notify;
+
 use crate::log::{
-    AccountView, Answer, Log, RoutedShard, Routes, ShardLook, ShardRead, StreamKey, StreamView,
+    AccountView, Answer, Followed, Log, RoutedShard, Routes, ShardLook, ShardRead, Standing,
+    StreamKey, StreamView,
 };
 
 /// When the fake's streams are made.
@@ -63,21 +66,27 @@ struct Held {
 }
 
 /// The log.
-pub struct FakeLog(Mutex<Held>);
+pub struct FakeLog {
+    held: Mutex<Held>,
+    /// Told of everything that a subscription could wait for.
+    changed: Notify,
+}
 
 impl FakeLog {
     /// An empty one, a minute after [`CREATED`].
     pub fn new() -> FakeLog {
-        FakeLog(Mutex::new(Held { now_ms: CREATED.0 + 60_000, ..Held::default() }))
+        let held = Held { now_ms: CREATED.0 + 60_000, ..Held::default() };
+        FakeLog { held: Mutex::new(held), changed: Notify::new() }
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
-        self.0.lock().unwrap()
+        self.held.lock().unwrap()
     }
 
     /// What a Kafka producer writes.
     pub fn produce(&self, request: AppendRequest) {
         self.held().store(request);
+        self.changed.notify_waiters();
     }
 
     pub fn add(&self, stream: StreamView) {
@@ -126,6 +135,21 @@ impl Held {
         match key {
             StreamKey::Name(name) => self.streams.get(name.as_str()),
             StreamKey::Id(id) => self.streams.values().find(|stream| stream.id == *id),
+        }
+    }
+
+    fn standing(&self, followed: &Followed) -> Standing {
+        let stream = self.find(&StreamKey::Id(followed.partition.topic));
+        let Some(stream) = stream else { return Standing::NoStream };
+        let consumer = stream.properties.consumers.get(&followed.consumer);
+        if consumer.is_none_or(|consumer| consumer.created != followed.consumer_created) {
+            return Standing::NoConsumer;
+        }
+        let shard = stream.shards.iter().find(|shard| shard.id == followed.shard).unwrap();
+        let children = stream.shards.iter().filter(|s| s.parents.contains(&shard.id)).cloned();
+        match shard.end_offset {
+            None => Standing::Open,
+            Some(end) => Standing::Closed { end, children: children.collect() },
         }
     }
 
@@ -265,11 +289,15 @@ impl Log for FakeLog {
         let at = Timestamp(held.now_ms);
         let stream = held.streams.values_mut().find(|found| found.id == stream);
         let stream = stream.ok_or(BrokerError::UnknownTopicId)?;
-        Ok(stream.properties.apply(&change, at)?)
+        stream.properties.apply(&change, at)?;
+        self.changed.notify_waiters();
+        Ok(())
     }
 
     async fn reshard(&self, stream: TopicId, resharding: Resharding) -> Answer<()> {
-        self.held().reshard(stream, resharding)
+        self.held().reshard(stream, resharding)?;
+        self.changed.notify_waiters();
+        Ok(())
     }
 
     async fn settled(&self) -> Answer<()> {
@@ -295,11 +323,13 @@ impl Log for FakeLog {
         let mut held = self.held();
         let before = held.streams.len();
         held.streams.retain(|_, stream| stream.id != topic);
+        self.changed.notify_waiters();
         if held.streams.len() == before { Err(BrokerError::UnknownTopicId) } else { Ok(()) }
     }
 
     async fn append(&self, batches: Vec<(AppendRequest, ShardId)>) -> Answer<Vec<Answer<Offset>>> {
         let mut held = self.held();
+        self.changed.notify_waiters();
         Ok(batches.into_iter().map(|(request, shard)| held.append(request, shard)).collect())
     }
 
@@ -330,6 +360,30 @@ impl Log for FakeLog {
         let stream = held.find(&StreamKey::Id(read.topic.topic)).unwrap();
         let shard = stream.shards.iter().find(|s| s.id == shard).unwrap();
         Ok(ShardRead { fetched, end: shard.end_offset })
+    }
+
+    async fn follow(
+        &self,
+        followed: Followed,
+        beyond: Offset,
+        is_closed: bool,
+    ) -> Answer<Standing> {
+        loop {
+            let changed = self.changed.notified();
+            let (standing, log_end) = {
+                let held = self.held();
+                (held.standing(&followed), held.log_end(followed.partition))
+            };
+            let is_over = match standing {
+                Standing::Open => false,
+                Standing::Closed { .. } => !is_closed,
+                Standing::NoStream | Standing::NoConsumer => true,
+            };
+            if is_over || log_end > beyond {
+                return Ok(standing);
+            }
+            changed.await;
+        }
     }
 
     async fn find_offset(

@@ -5,8 +5,8 @@
 //! is a method of [`Kinesis`] from a request struct to an answer struct, whatever their encoding.
 //!
 //! **What it owns.** The shapes and their constraints, tokens (shard iterators, page tokens),
-//! routing by hash key's result, the mapping of records. No state: streams and shards are the
-//! catalog's, and a token carries all that there is to know.
+//! routing by hash key's result, the mapping of records. Who is subscribed to which shard. No other
+//! state: streams and shards are the catalog's, and a token carries all that there is to know.
 //!
 //! **Where it runs.** On tokio's worker threads, off the lane-owning cores, which it reaches
 //! through [`broker::BrokerHandle`] in one place ([`cores`]). Hashing, making batches and
@@ -16,7 +16,10 @@
 //! record outside its shard's offsets; keep anything about a stream between two calls.
 //!
 //! **Where to start reading.** [`requests`] and [`constraints`] (what is asked), [`log`] (what it
-//! needs of the broker), then `put.rs` and `read.rs`; `lineage.rs` for the shards' history.
+//! needs of the broker), then `put.rs` and `read.rs`; `subscribe.rs` and [`subscription`] for
+//! what is pushed; `lineage.rs` for the shards' history.
+
+use std::sync::{Arc, Mutex};
 
 mod account;
 pub mod answers;
@@ -36,6 +39,7 @@ pub mod log;
 pub mod model_operations;
 mod monitoring;
 mod partition_key;
+mod place;
 mod policies;
 mod put;
 mod read;
@@ -46,6 +50,9 @@ mod settings;
 mod shards;
 pub mod stream;
 mod streams;
+mod subscribe;
+mod subscribers;
+pub mod subscription;
 mod tags;
 pub mod token;
 pub mod validation;
@@ -55,6 +62,7 @@ pub use cores::BrokerLog;
 pub use error::{ApiError, ErrorKind};
 pub use log::Log;
 pub use stream::Caller;
+pub use subscription::{Subscription, Turn};
 
 /// The topic setting that keeps a stream's mode: `provisioned` or `on_demand`.
 const STREAM_MODE_CONFIG: &str = "stream.mode";
@@ -65,15 +73,21 @@ const NOT_ENCRYPTED: &str = "NONE";
 
 /// The operations of Kinesis Data Streams, over a log.
 pub struct Kinesis<L> {
-    log: L,
+    /// Subscriptions outlive the calls that made them.
+    log: Arc<L>,
     tokens: token::Tokens,
+    subscribers: Arc<Mutex<subscribers::Subscribers>>,
 }
 
 impl<L: Log> Kinesis<L> {
     /// The operations over `log`. Tokens are made under `secret`, which must stay the same for
     /// them to be good after a restart.
     pub fn new(log: L, secret: &[u8]) -> Kinesis<L> {
-        Kinesis { log, tokens: token::Tokens::new(secret) }
+        Kinesis {
+            log: Arc::new(log),
+            tokens: token::Tokens::new(secret),
+            subscribers: Arc::default(),
+        }
     }
 }
 
@@ -85,3 +99,5 @@ mod fake;
 mod operation_tests;
 #[cfg(test)]
 mod resharding_tests;
+#[cfg(test)]
+mod subscription_tests;

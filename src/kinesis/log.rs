@@ -90,6 +90,37 @@ pub struct ShardRead {
     pub end: Option<Offset>,
 }
 
+/// What a subscription follows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Followed {
+    /// The shard's partition.
+    pub partition: TopicPartition,
+    /// The shard.
+    pub shard: ShardId,
+    /// The consumer's name.
+    pub consumer: String,
+    /// When it was registered: a later one of its name is another consumer.
+    pub consumer_created: Timestamp,
+}
+
+/// How things stand with what a subscription follows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// The shard takes records.
+    Open,
+    /// The shard has closed.
+    Closed {
+        /// Where: its records lie below.
+        end: Offset,
+        /// The shards that have it as a parent.
+        children: Vec<Shard>,
+    },
+    /// The stream is gone.
+    NoStream,
+    /// The consumer is not registered any more.
+    NoConsumer,
+}
+
 /// The account, over all streams.
 #[derive(Debug, Clone, Copy)]
 pub struct AccountView {
@@ -200,6 +231,16 @@ pub trait Log: Send + Sync + 'static {
         read: FetchPartition,
         shard: ShardId,
     ) -> impl Future<Output = Answer<ShardRead>> + Send;
+
+    /// Waits until the partition's log end is above `beyond`, the stream or the consumer is gone, or
+    /// the shard has closed (unless `is_closed` says that it had before), and tells how things stand
+    /// then. Dropping the future ends the wait.
+    fn follow(
+        &self,
+        followed: Followed,
+        beyond: Offset,
+        is_closed: bool,
+    ) -> impl Future<Output = Answer<Standing>> + Send;
 
     /// Finds an offset; `None` if no record is that new.
     fn find_offset(

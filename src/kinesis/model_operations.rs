@@ -18,7 +18,6 @@ pub const NOT_BUILT: &[&str] = &[
     "RestoreDeadLetterQueueRecords",
     "StartStreamEncryption",
     "StopStreamEncryption",
-    "SubscribeToShard",
     "UpdateChannel",
     "UpdateDeadLetterQueueRecordsVisibility",
     "UpdateQueue",

@@ -23,11 +23,14 @@ const READ_BYTES_PER_RECORD: usize = 64 << 10;
 /// start later than the iterator; then the call goes on, but not for ever.
 const READS_PER_CALL_MAX: usize = 8;
 
-/// Where a call of GetRecords stands.
-struct Progress {
-    offset: Offset,
-    harvest: Harvest,
-    caught_up: bool,
+/// How far reading has come.
+pub(crate) struct Progress {
+    /// The next offset to read.
+    pub offset: Offset,
+    /// What was read.
+    pub harvest: Harvest,
+    /// Whether there was nothing more to read.
+    pub caught_up: bool,
 }
 
 impl<L: Log> Kinesis<L> {
@@ -83,7 +86,7 @@ impl<L: Log> Kinesis<L> {
                     // behind its end is its children's.
                     end = end.min(found.unwrap_or(end));
                     progress.harvest.end_at(end);
-                    take(&mut progress, &fetched)?;
+                    progress.take(&fetched)?;
                 }
                 // Retention passed the iterator: go on with the oldest record there is.
                 Err(BrokerError::OffsetOutOfRange { log_start, .. })
@@ -121,41 +124,44 @@ impl<L: Log> Kinesis<L> {
         answers::GetRecords {
             next_shard_iterator: (!ended).then(|| next.seal(&self.tokens, now)),
             millis_behind_latest: behind_ms,
-            child_shards: if ended { children(&look) } else { Vec::new() },
+            child_shards: if ended { children(&look.children) } else { Vec::new() },
             records: progress.harvest.into_records(),
         }
     }
 }
 
-/// Takes what a read gave.
-fn take(progress: &mut Progress, fetched: &Fetched) -> Result<(), ApiError> {
-    let readable_end = fetched.high_watermark.min(fetched.last_stable);
-    for batch in &fetched.batches {
-        let taken = match batch::BatchHeader::parse(batch) {
-            Ok(header) if fetched.is_aborted(&header) => Ok(progress.harvest.pass_over(&header)),
-            _ => progress.harvest.take(batch, progress.offset),
-        };
-        let next = taken.map_err(|error| {
-            tracing::error!(%error, offset = %progress.offset, "a stored batch cannot be read");
-            let message = format!("The records at offset {} are damaged: {error}", progress.offset);
-            ApiError::new(ErrorKind::InternalFailure, message)
-        })?;
-        progress.offset = progress.offset.max(next);
-        if progress.harvest.is_full() {
-            break;
+impl Progress {
+    /// Takes what a read gave.
+    pub fn take(&mut self, fetched: &Fetched) -> Result<(), ApiError> {
+        let readable_end = fetched.high_watermark.min(fetched.last_stable);
+        for batch in &fetched.batches {
+            let taken = match batch::BatchHeader::parse(batch) {
+                Ok(header) if fetched.is_aborted(&header) => Ok(self.harvest.pass_over(&header)),
+                _ => self.harvest.take(batch, self.offset),
+            };
+            let next = taken.map_err(|error| {
+                tracing::error!(%error, offset = %self.offset, "a stored batch cannot be read");
+                let message = format!("The records at offset {} are damaged: {error}", self.offset);
+                ApiError::new(ErrorKind::InternalFailure, message)
+            })?;
+            self.offset = self.offset.max(next);
+            if self.harvest.is_full() {
+                break;
+            }
         }
+        self.caught_up = self.offset >= readable_end;
+        Ok(())
     }
-    progress.caught_up = progress.offset >= readable_end;
-    Ok(())
 }
 
-fn children(look: &ShardLook) -> Vec<answers::ChildShard> {
+/// Where the records of a closed shard go now.
+pub(crate) fn children(shards: &[Shard]) -> Vec<answers::ChildShard> {
     let child = |child: &Shard| answers::ChildShard {
         shard_id: child.id.to_string(),
         parent_shards: child.parents.iter().map(ToString::to_string).collect(),
         hash_key_range: child.range.into(),
     };
-    look.children.iter().map(child).collect()
+    shards.iter().map(child).collect()
 }
 
 /// The iterator already says the stream; an ARN beside it must name the same one.

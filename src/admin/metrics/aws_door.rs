@@ -32,6 +32,24 @@ pub(crate) fn show(page: &mut Page, door: &DoorCounts) {
             }
         },
     );
+    page.gauge("thalweg_aws_event_streams", "Streams of events that are open.", |family| {
+        family.sample(&[], door.streams_open);
+    });
+    page.counter("thalweg_aws_events_total", "Events sent on such streams.", |family| {
+        family.sample(&[], door.events);
+    });
+    page.counter("thalweg_aws_event_bytes_total", "Bytes of these events.", |family| {
+        family.sample(&[], door.event_bytes);
+    });
+    page.counter(
+        "thalweg_aws_event_stream_errors_total",
+        "Streams of events that ended with an exception, by AWS's name for it.",
+        |family| {
+            for (error, count) in &door.stream_exceptions {
+                family.sample(&[("error", error)], *count);
+            }
+        },
+    );
     page.gauge("thalweg_aws_connections", "Connections that are open.", |family| {
         family.sample(&[], door.connections_open);
     });

@@ -14,7 +14,10 @@ use broker::{
 use bytes::BytesMut;
 use futures_lite::future::block_on;
 use model::{Compression, CoreId, HashKey, HashKeyRange, Offset, ShardId, Timestamp, TopicId};
-use state::shards::{ReshardStep, Shard};
+use state::{
+    Catalog,
+    shards::{ReshardStep, Shard},
+};
 
 fn settings(directory: &Path, cores: usize) -> BrokerSettings {
     BrokerSettings {
@@ -232,5 +235,35 @@ fn a_stream_on_no_core_is_not_resharded() {
         .handle()
         .call(CoreId(0), |broker: Rc<Broker>| async move { broker.catalog_settled().await });
     assert_eq!(block_on(core).expect("the core runs"), Ok(()));
+    stop(running);
+}
+
+#[test]
+fn who_follows_a_partition_is_told_of_records_and_of_the_end() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let running = start(directory.path());
+    let (handle, id) = (running.handle().clone(), create(&running, 1));
+    let (at, shard) = (partition_of(id, 0), shards(&handle, id).remove(0));
+    let owner = ask(&handle, move |broker| async move { broker.owner(at) }).expect("an owner");
+    // Resolves with the log's end once it is above `beyond` or the shard has closed.
+    let follow = |beyond| {
+        handle.call(owner, move |broker: Rc<Broker>| async move {
+            let is_over = |catalog: &Catalog| {
+                let topic = catalog.topic_by_id(id);
+                topic.and_then(|topic| topic.shards.get(shard.id)).is_none_or(|s| !s.is_open())
+            };
+            broker.follow(at, Offset(beyond), is_over).await;
+            broker.shard_end(id, shard.id)
+        })
+    };
+    let records = follow(0);
+    put(&handle, id, &shard).expect("taken");
+    assert_eq!(block_on(records), Ok(None), "woken by the record");
+    assert_eq!(block_on(follow(0)), Ok(None), "it is there already");
+    let end = follow(1);
+    let at = HashKey(HashKeyRange::ALL.width_less_one() / 2);
+    let split = Resharding::Steps(vec![ReshardStep::Split { shard: shard.id, at }]);
+    reshard(&handle, id, split).expect("split");
+    assert_eq!(block_on(end), Ok(Some(Offset(1))), "woken by the split");
     stop(running);
 }

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::{ChildShard, Record};
 use crate::wire::Time;
 
 /// `RegisterStreamConsumer`.
@@ -77,4 +78,20 @@ pub struct UpdateShardCount {
     /// The stream's ARN.
     #[serde(rename = "StreamARN")]
     pub stream_arn: String,
+}
+
+/// `SubscribeToShardEvent`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct SubscribeToShardEvent {
+    /// The records, in order; none in an event that only says how far things are.
+    pub records: Vec<Record>,
+    /// What to go on after; none at the end of a closed shard.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub continuation_sequence_number: Option<String>,
+    /// How far behind the shard's end this event is, in ms.
+    pub millis_behind_latest: i64,
+    /// At the end of a closed shard: where its records go now.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub child_shards: Vec<ChildShard>,
 }

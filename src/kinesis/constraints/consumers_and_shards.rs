@@ -27,6 +27,29 @@ impl Constrained for requests::ListStreamConsumers {
     };
 }
 
+impl Constrained for requests::SubscribeToShard {
+    const MEMBERS: &'static [Member<Self>] = members! {
+        required "ConsumerARN", CONSUMER_ARN, |r| Seen::text(&r.consumer_arn);
+        optional "DryRun", Rule::Free, |r| Seen::present(&r.dry_run);
+        required "ShardId", NAME, |r| Seen::text(&r.shard_id);
+        required "StartingPosition", Rule::Free, |r| Seen::present(&r.starting_position);
+    };
+
+    fn check_entries(&self, breaches: &mut Breaches) {
+        if let Some(position) = &self.starting_position {
+            breaches.check("startingPosition.", position);
+        }
+    }
+}
+
+impl Constrained for requests::StartingPosition {
+    const MEMBERS: &'static [Member<Self>] = members! {
+        optional "SequenceNumber", SEQUENCE_NUMBER, |r| Seen::text(&r.sequence_number);
+        optional "Timestamp", Rule::Free, |r| Seen::present(&r.timestamp);
+        required "Type", ITERATOR_TYPE, |r| Seen::text(&r.kind);
+    };
+}
+
 impl Constrained for requests::SplitShard {
     const MEMBERS: &'static [Member<Self>] = members! {
         required "NewStartingHashKey", HASH_KEY, |r| Seen::text(&r.new_starting_hash_key);

@@ -48,3 +48,31 @@ pub struct ListStreamConsumers {
     /// Tells a stream from an earlier one of the same name.
     pub stream_creation_timestamp: Option<Time>,
 }
+
+/// `SubscribeToShard`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct SubscribeToShard {
+    /// The consumer's ARN.
+    #[serde(rename = "ConsumerARN")]
+    pub consumer_arn: Option<String>,
+    /// The shard.
+    pub shard_id: Option<String>,
+    /// Where to begin.
+    pub starting_position: Option<StartingPosition>,
+    /// Check only.
+    pub dry_run: Option<bool>,
+}
+
+/// `StartingPosition`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct StartingPosition {
+    /// One of the five types that a shard iterator can have.
+    #[serde(rename = "Type")]
+    pub kind: Option<String>,
+    /// For `AT_SEQUENCE_NUMBER` and `AFTER_SEQUENCE_NUMBER`.
+    pub sequence_number: Option<String>,
+    /// For `AT_TIMESTAMP`.
+    pub timestamp: Option<Time>,
+}
