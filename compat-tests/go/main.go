@@ -1,4 +1,4 @@
-// franz-go behind the commands of compat-tests/README.md.
+// franz-go behind the commands of compat-tests/README.md; and the AWS SDK, see kinesis_session.go.
 package main
 
 import (
@@ -21,6 +21,13 @@ const timeout = 30 * time.Second
 func main() {
 	if os.Args[1] == "member" {
 		if err := member(os.Args[2], os.Args[3], os.Args[4], os.Args[5:]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	if os.Args[1] == "kinesis" {
+		if err := kinesisSession(os.Args[2]); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
