@@ -25,7 +25,7 @@ use state::{
 };
 
 use crate::{
-    ON_DEMAND, STREAM_MODE_CONFIG,
+    AWS_LIMITS, ON_DEMAND, STREAM_LIMITS_CONFIG, STREAM_LIMITS_DEFAULT_CONFIG, STREAM_MODE_CONFIG,
     log::{
         AccountView, Answer, Followed, Log, RoutedShard, Routes, ShardLook, ShardRead, Standing,
         StreamKey, StreamView,
@@ -58,7 +58,7 @@ impl Log for BrokerLog {
             find(&catalog, &key).map(|topic| StreamView {
                 shards: topic.shards.all().to_vec(),
                 properties: topic.stream.clone(),
-                ..without_shards(topic)
+                ..without_shards(&catalog, topic)
             })
         };
         self.handle.ask(view).await
@@ -76,7 +76,12 @@ impl Log for BrokerLog {
                 let name = topic.name.as_str();
                 name.len() <= name_chars_max && after.as_deref().is_none_or(|after| name > after)
             };
-            catalog.topics().filter(follows).take(limit).map(without_shards).collect()
+            catalog
+                .topics()
+                .filter(follows)
+                .take(limit)
+                .map(|topic| without_shards(&catalog, topic))
+                .collect()
         };
         self.handle.ask(list).await
     }
@@ -89,6 +94,7 @@ impl Log for BrokerLog {
                 stream: topic.name.clone(),
                 shard: topic.shards.get(shard)?.clone(),
                 children: topic.shards.children(shard).cloned().collect(),
+                is_limited: is_limited(&catalog, topic),
             })
         };
         self.handle.ask(look).await
@@ -104,6 +110,7 @@ impl Log for BrokerLog {
                 topic: topic.id,
                 batch_bytes_max: usize::try_from(topic.effective.max_message_bytes).unwrap_or(0),
                 spreads_puts,
+                is_limited: is_limited(&catalog, topic),
                 shards: if spreads_puts {
                     spread(topic, turn, keys.len())?
                 } else {
@@ -246,15 +253,25 @@ fn find<'a>(catalog: &'a Catalog, key: &StreamKey) -> Option<&'a Topic> {
     }
 }
 
-fn without_shards(topic: &Topic) -> StreamView {
+fn without_shards(catalog: &Catalog, topic: &Topic) -> StreamView {
     StreamView {
         id: topic.id,
         name: topic.name.clone(),
         created: topic.created,
         config: (*topic.effective).clone(),
         on_demand: is_on_demand(topic),
+        is_limited: is_limited(catalog, topic),
         properties: StreamProperties::default(),
         shards: Vec::new(),
+    }
+}
+
+fn is_limited(catalog: &Catalog, topic: &Topic) -> bool {
+    match topic.overrides.get(STREAM_LIMITS_CONFIG) {
+        Some(limits) => limits == AWS_LIMITS,
+        None => catalog
+            .broker_value(STREAM_LIMITS_DEFAULT_CONFIG)
+            .is_some_and(|limits| limits == AWS_LIMITS),
     }
 }
 

@@ -48,6 +48,7 @@ pub fn stream_of(name: &str, shards: u32) -> StreamView {
         created: CREATED,
         config: TopicConfig::default(),
         on_demand: false,
+        is_limited: false,
         properties: StreamProperties::default(),
         shards: (0..shards).map(shard).collect(),
     }
@@ -232,6 +233,7 @@ impl Log for FakeLog {
             stream: stream.name.clone(),
             shard,
             children: children.collect(),
+            is_limited: stream.is_limited,
         }))
     }
 
@@ -249,6 +251,7 @@ impl Log for FakeLog {
             topic: stream.id,
             batch_bytes_max: stream.config.max_message_bytes as usize,
             spreads_puts,
+            is_limited: stream.is_limited,
             shards: keys.iter().enumerate().map(shard).collect(),
         };
         if let Some((name, resharding)) = held.split_after_route.take() {

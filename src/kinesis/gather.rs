@@ -108,6 +108,7 @@ mod tests {
             topic: TopicId(1),
             batch_bytes_max,
             spreads_puts: false,
+            is_limited: false,
             shards: partitions.iter().map(shard).collect(),
         }
     }

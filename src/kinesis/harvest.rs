@@ -124,6 +124,11 @@ impl Harvest {
         self.records.is_empty()
     }
 
+    /// Data and partition keys of what was taken, in bytes.
+    pub fn size_bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// The time of the last record taken.
     pub fn newest(&self) -> Option<Timestamp> {
         self.newest

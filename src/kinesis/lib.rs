@@ -5,8 +5,8 @@
 //! is a method of [`Kinesis`] from a request struct to an answer struct, whatever their encoding.
 //!
 //! **What it owns.** The shapes and their constraints, tokens (shard iterators, page tokens),
-//! routing by hash key's result, the mapping of records. Who is subscribed to which shard. No other
-//! state: streams and shards are the catalog's, and a token carries all that there is to know.
+//! routing by hash key's result, the mapping of records. Who is subscribed to which shard, and the throughput
+//! left of shards that are limited. No other state: streams and shards are the catalog's, and a token carries all that there is to know.
 //!
 //! **Where it runs.** On tokio's worker threads, off the lane-owning cores, which it reaches
 //! through [`broker::BrokerHandle`] in one place ([`cores`]). Hashing, making batches and
@@ -54,6 +54,7 @@ mod subscribe;
 mod subscribers;
 pub mod subscription;
 mod tags;
+mod throughput;
 pub mod token;
 pub mod validation;
 pub mod wire;
@@ -66,6 +67,11 @@ pub use subscription::{Subscription, Turn};
 
 /// The topic setting that keeps a stream's mode: `provisioned` or `on_demand`.
 const STREAM_MODE_CONFIG: &str = "stream.mode";
+/// The topic setting that holds a stream to AWS's limits of throughput, or not …
+const STREAM_LIMITS_CONFIG: &str = "stream.limits";
+/// … and what is in force where it is not set.
+const STREAM_LIMITS_DEFAULT_CONFIG: &str = "stream_limits_default";
+const AWS_LIMITS: &str = "aws";
 const ON_DEMAND: &str = "on_demand";
 const PROVISIONED: &str = "provisioned";
 /// `EncryptionType` of everything: KMS is not served.
@@ -77,6 +83,7 @@ pub struct Kinesis<L> {
     log: Arc<L>,
     tokens: token::Tokens,
     subscribers: Arc<Mutex<subscribers::Subscribers>>,
+    throughput: Mutex<throughput::Throughput>,
 }
 
 impl<L: Log> Kinesis<L> {
@@ -87,6 +94,7 @@ impl<L: Log> Kinesis<L> {
             log: Arc::new(log),
             tokens: token::Tokens::new(secret),
             subscribers: Arc::default(),
+            throughput: Mutex::default(),
         }
     }
 }

@@ -32,6 +32,8 @@ pub struct StreamView {
     pub config: TopicConfig,
     /// Whether it was made to scale by itself. (It does not yet; the mode is kept and shown.)
     pub on_demand: bool,
+    /// Whether it is held to AWS's limits of throughput.
+    pub is_limited: bool,
     /// Its tags, consumers and the like.
     pub properties: StreamProperties,
     /// All its shards by number, closed ones too.
@@ -54,6 +56,8 @@ pub struct ShardLook {
     pub shard: Shard,
     /// The shards that have it as a parent.
     pub children: Vec<Shard>,
+    /// Whether the stream is held to AWS's limits of throughput.
+    pub is_limited: bool,
 }
 
 /// Where the records of one put go.
@@ -65,6 +69,8 @@ pub struct Routes {
     pub batch_bytes_max: usize,
     /// Whether the stream chooses the shards, so that records need no partition key.
     pub spreads_puts: bool,
+    /// Whether the stream is held to AWS's limits of throughput.
+    pub is_limited: bool,
     /// For each hash key asked about, the open shard that takes it.
     pub shards: Vec<RoutedShard>,
 }

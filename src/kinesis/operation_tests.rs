@@ -458,3 +458,62 @@ fn a_stream_that_is_gone_is_not_read_under_an_old_iterator() {
     let error = done(kinesis.get_records(&caller(), request)).unwrap_err();
     assert_eq!(error.kind, ErrorKind::ResourceNotFound);
 }
+
+/// A stream of two shards that is held to AWS's limits.
+fn limited() -> Kinesis<FakeLog> {
+    let kinesis = with_stream(2);
+    kinesis.log.change("s", |stream| stream.is_limited = true);
+    kinesis
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limited_shard_refuses_records_over_its_rate_one_by_one() {
+    let kinesis = limited();
+    // MD5("a") is in the first shard, MD5("b") in the second.
+    let large = "x".repeat(600_000);
+    let answer = put(&kinesis, ["a", "a", "b", "a"].map(|key| record(key, &large)).to_vec());
+    assert_eq!(answer.failed_record_count, 2);
+    let refused = answers::PutRecordsResult::Failed {
+        error_code: "ProvisionedThroughputExceededException",
+        error_message: format!(
+            "Rate exceeded for shard {FIRST} in stream s under account 000000000000."
+        ),
+    };
+    assert_eq!([&answer.records[1], &answer.records[3]], [&refused, &refused]);
+    number(&answer.records[0]);
+    number(&answer.records[2]);
+    let one = |key: &str| requests::PutRecord {
+        stream_name: Some("s".into()),
+        data: Some(Blob(large.clone().into())),
+        partition_key: Some(key.into()),
+        ..Default::default()
+    };
+    let error = done(kinesis.put_record(&caller(), one("a"))).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::ProvisionedThroughputExceeded);
+    tokio::time::advance(std::time::Duration::from_millis(200)).await;
+    done(kinesis.put_record(&caller(), one("a"))).unwrap();
+    assert_eq!(kinesis.log.batch_count("s", 0), 2, "what was refused is not there");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limited_shard_answers_five_reads_a_second() {
+    let kinesis = limited();
+    let start = iterator(&kinesis, FIRST, "LATEST", |_| {}).unwrap();
+    let get = || {
+        let request =
+            requests::GetRecords { shard_iterator: Some(start.clone()), ..Default::default() };
+        done(kinesis.get_records(&caller(), request))
+    };
+    for _ in 0..5 {
+        get().unwrap();
+    }
+    assert_eq!(
+        get().unwrap_err().to_string(),
+        format!(
+            "ProvisionedThroughputExceededException: Rate exceeded for shard {FIRST} in stream s \
+             under account 000000000000."
+        )
+    );
+    tokio::time::advance(std::time::Duration::from_millis(200)).await;
+    get().unwrap();
+}

@@ -3,7 +3,8 @@
 use broker::{AppendRequest, BrokerError};
 use bytes::Bytes;
 use md5::{Digest, Md5};
-use model::{HashKey, SequenceNumber, TopicName, TopicPartition};
+use model::{HashKey, SequenceNumber, ShardId, TopicName, TopicPartition};
+use tokio::time::Instant;
 
 use crate::{
     Kinesis, NOT_ENCRYPTED, answers,
@@ -14,6 +15,7 @@ use crate::{
     log::{Log, Routes},
     requests,
     stream::{Caller, named_stream},
+    throughput::rate_exceeded,
     validation::validate,
 };
 
@@ -65,7 +67,7 @@ impl Incoming {
 const ROUTES_MAX: usize = 16;
 
 /// What became of one record.
-type Put = Result<SequenceNumber, BrokerError>;
+type Put = Result<SequenceNumber, ApiError>;
 
 impl<L: Log> Kinesis<L> {
     /// Puts one record. It is durable when this returns.
@@ -84,7 +86,7 @@ impl<L: Log> Kinesis<L> {
         let mut puts = self.put(caller, &stream, vec![record], dry_run).await?;
         let number = match puts.pop() {
             Some(Ok(number)) => number,
-            Some(Err(error)) => return Err(error.into()),
+            Some(Err(error)) => return Err(error),
             None => return Err(ApiError::new(ErrorKind::InternalFailure, "Nothing was put.")),
         };
         Ok(answers::PutRecord {
@@ -143,13 +145,17 @@ impl<L: Log> Kinesis<L> {
             }
             let hashes = left.iter().filter_map(|place| records.get(*place)).map(|r| r.hash);
             let routes = self.log.route(stream.clone(), hashes.collect()).await?;
-            let routes = routes.ok_or_else(no_stream)?;
+            let mut routes = routes.ok_or_else(no_stream)?;
             if attempt == 0 {
                 refuse_keyless(&records, &routes)?;
                 refuse_too_large(&records, &routes)?;
             }
             if dry_run {
                 return Err(dry_run_passed());
+            }
+            if attempt == 0 && routes.is_limited {
+                let exceeded = |shard| rate_exceeded(shard, stream.as_str(), &caller.account);
+                self.hold_back(&records, &mut left, &mut routes, &mut puts, exceeded);
             }
             self.put_routed(&records, &left, &routes, &mut puts).await?;
             left.retain(|place| matches!(puts.get(*place), Some(None)));
@@ -158,7 +164,30 @@ impl<L: Log> Kinesis<L> {
             }
         }
         let moved = || BrokerError::Overloaded("Its shard is being split or merged.".to_owned());
-        Ok(puts.into_iter().map(|put| put.unwrap_or_else(|| Err(moved()))).collect())
+        Ok(puts.into_iter().map(|put| put.unwrap_or_else(|| Err(moved().into()))).collect())
+    }
+
+    /// Refuses the records for which their shards have no throughput left, one by one.
+    fn hold_back(
+        &self,
+        records: &[Incoming],
+        places: &mut Vec<usize>,
+        routes: &mut Routes,
+        puts: &mut [Option<Put>],
+        exceeded: impl Fn(ShardId) -> ApiError,
+    ) {
+        let mut throughput = self.throughput();
+        let now = Instant::now();
+        let routed: Vec<_> = places.drain(..).zip(routes.shards.drain(..)).collect();
+        for (place, shard) in routed {
+            let bytes = records.get(place).map_or(0, Incoming::size_bytes);
+            if throughput.admit_record((routes.topic, shard.id), bytes, now) {
+                places.push(place);
+                routes.shards.push(shard);
+            } else if let Some(slot) = puts.get_mut(place) {
+                *slot = Some(Err(exceeded(shard.id)));
+            }
+        }
     }
 
     /// Appends the records at `places`, and notes what became of those whose shard has not closed
@@ -184,11 +213,14 @@ impl<L: Log> Kinesis<L> {
                 continue;
             }
             for (index, place) in members.into_iter().enumerate() {
-                let put = answer.clone().map(|base_offset| SequenceNumber {
-                    shard_created: shard.created,
-                    offset: base_offset.plus(index as i64),
-                    shard: shard.id,
-                });
+                let put = match &answer {
+                    Ok(base_offset) => Ok(SequenceNumber {
+                        shard_created: shard.created,
+                        offset: base_offset.plus(index as i64),
+                        shard: shard.id,
+                    }),
+                    Err(error) => Err(error.clone().into()),
+                };
                 if let Some(slot) = puts.get_mut(place) {
                     *slot = Some(put);
                 }
@@ -263,11 +295,11 @@ fn result_of(put: Put) -> answers::PutRecordsResult {
         },
         Err(error) => answers::PutRecordsResult::Failed {
             // A record's own error is one of these two, whatever happened behind it.
-            error_code: match error {
-                BrokerError::Overloaded(_) => "ProvisionedThroughputExceededException",
+            error_code: match error.kind {
+                ErrorKind::ProvisionedThroughputExceeded => error.kind.code(),
                 _ => "InternalFailure",
             },
-            error_message: error.to_string(),
+            error_message: error.message,
         },
     }
 }

@@ -1,8 +1,11 @@
 //! GetRecords: from an iterator to records and the next iterator.
 
+use std::sync::{MutexGuard, PoisonError};
+
 use broker::{BrokerError, FetchPartition, Fetched};
 use model::{Offset, Timestamp, TopicPartition};
 use state::shards::Shard;
+use tokio::time::Instant;
 
 use crate::{
     Kinesis, answers,
@@ -13,6 +16,7 @@ use crate::{
     put::dry_run_passed,
     requests,
     stream::{Caller, StreamArn},
+    throughput::{Throughput, rate_exceeded},
     token::ShardPosition,
     validation::validate,
 };
@@ -50,10 +54,23 @@ impl<L: Log> Kinesis<L> {
         if request.dry_run == Some(true) {
             return Err(dry_run_passed());
         }
+        let shard = (position.topic, position.shard);
+        if look.is_limited && !self.throughput().admit_call(shard, Instant::now()) {
+            return Err(rate_exceeded(look.shard.id, look.stream.as_str(), &caller.account));
+        }
         let limit = request.limit.unwrap_or(RECORDS_PER_GET_MAX);
         let limit = usize::try_from(limit).unwrap_or(1);
         let progress = self.read(position, &look, limit).await?;
+        if look.is_limited {
+            let bytes = progress.harvest.size_bytes();
+            self.throughput().note_given(shard, bytes, Instant::now());
+        }
         Ok(self.answer(position, look, progress))
+    }
+
+    /// What is left of limited shards' throughput.
+    pub(crate) fn throughput(&self) -> MutexGuard<'_, Throughput> {
+        self.throughput.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn read(

@@ -75,6 +75,7 @@ impl<L: Log> Kinesis<L> {
             followed,
             shard: shard.clone(),
             offset,
+            is_limited: stream.is_limited,
             record_bytes_max: record_bytes_max(&stream.config),
         };
         Ok(Subscription::new(Arc::clone(&self.log), start))

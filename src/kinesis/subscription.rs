@@ -26,6 +26,7 @@ use crate::{
     place::number_before,
     read::{Progress, children},
     subscribers::{Hold, InUse, Place, Subscribers},
+    throughput::push_time,
 };
 
 /// How long a subscription lasts.
@@ -92,6 +93,8 @@ pub(crate) struct Start {
     pub shard: Shard,
     /// The first offset to read.
     pub offset: Offset,
+    /// Whether the stream is held to AWS's limits of throughput.
+    pub is_limited: bool,
     /// The greatest record of the stream, in bytes.
     pub record_bytes_max: usize,
     /// How the subscription ends when another takes over …
@@ -115,6 +118,8 @@ pub struct Subscription<L> {
     ends: Instant,
     /// When the next event is due whether there are records or not.
     due: Instant,
+    /// No event comes before, so that the limit of throughput is kept.
+    paced: Instant,
     is_over: bool,
 }
 
@@ -130,6 +135,7 @@ impl<L: Log> Subscription<L> {
             ends: now + LIFE,
             // Where the subscription stands is told at once.
             due: now,
+            paced: now,
             is_over: false,
         }
     }
@@ -151,6 +157,12 @@ impl<L: Log> Subscription<L> {
     }
 
     async fn wait(&mut self) -> Result<Turn, ApiError> {
+        let paced = self.paced.min(self.ends);
+        tokio::select! {
+            biased;
+            _ = &mut self.start.seat.taken_over => return Err(self.start.in_use.clone()),
+            () = sleep_until(paced) => {}
+        }
         let is_closed = matches!(self.standing, Standing::Closed { .. });
         let news = self.log.follow(self.start.followed.clone(), self.seen, is_closed);
         let wake = self.due.min(self.ends);
@@ -190,7 +202,11 @@ impl<L: Log> Subscription<L> {
             return Ok(None);
         }
         self.is_over = is_at_end;
-        self.due = Instant::now() + SILENCE_MAX;
+        let now = Instant::now();
+        self.due = now + SILENCE_MAX;
+        if self.start.is_limited {
+            self.paced = now + push_time(progress.harvest.size_bytes());
+        }
         let behind_ms = match progress.harvest.newest() {
             Some(Timestamp(newest_ms)) if !progress.caught_up && !is_at_end => {
                 self.log.now().0.saturating_sub(newest_ms).max(0)

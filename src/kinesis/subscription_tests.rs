@@ -357,3 +357,21 @@ fn what_cannot_be_subscribed_to_is_refused_in_these_words() {
     // None of that was a subscription.
     assert!(subscribe(&kinesis, request(&arn, "LATEST")).is_ok());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_limited_stream_pushes_two_mib_a_second() {
+    let (kinesis, arn) = with_consumer(1);
+    let large = "x".repeat(500_000);
+    for _ in 0..20 {
+        put(&kinesis, vec![record("k", &large)]);
+    }
+    kinesis.log.change("s", |stream| stream.is_limited = true);
+    let mut subscription = subscribe(&kinesis, request(&arn, "TRIM_HORIZON")).unwrap();
+    let began = Instant::now();
+    for _ in 0..20 {
+        assert_eq!(next_event(&mut subscription).await.records.len(), 1);
+    }
+    // The last one has come, and is not paid for yet.
+    let seconds = 19.0 * 500_001.0 / f64::from(2 << 20);
+    assert!((began.elapsed().as_secs_f64() - seconds).abs() < 0.05, "{:?}", began.elapsed());
+}

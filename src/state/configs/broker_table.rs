@@ -9,7 +9,7 @@ use super::{
         Dynamic::{self, ClusterWide, PerBroker, ReadOnly},
         Importance::{self, High, Low, Medium},
     },
-    topic_table::{CODECS, NEVER, POLICIES, TIMESTAMP_TYPES},
+    topic_table::{CODECS, NEVER, POLICIES, STREAM_LIMITS, TIMESTAMP_TYPES},
 };
 
 /// The broker setting of a name.
@@ -212,6 +212,8 @@ pub static BROKER_CONFIGS: &[ConfigDefinition] = &[
         "How long a partition remembers the sequence of an idempotent producer that writes nothing."),
     of("socket.request.max.bytes", Int, Some("104857600"), AtLeast(1), High, ReadOnly,
         "The largest request that is read; a larger one closes its connection."),
+    of("stream_limits_default", String, Some("none"), OneOf(STREAM_LIMITS), Medium, ClusterWide,
+        topic_default!("stream.limits")),
     of("transaction.abort.timed.out.transaction.cleanup.interval.ms", Int, Some("10000"), AtLeast(1), Low, ReadOnly,
         "How often transactions are looked at for their timeouts."),
     of("transaction.max.timeout.ms", Int, Some("900000"), AtLeast(1), High, ReadOnly,

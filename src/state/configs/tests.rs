@@ -112,7 +112,7 @@ fn a_topic_setting_and_its_broker_synonyms_mean_the_same() {
 }
 
 /// All of `LogConfig` in Kafka 4.3.1 that is not internal, as its `configDefCopy()` lists it, and
-/// the two of ours.
+/// the three of ours.
 #[test]
 fn every_setting_that_kafka_documents_is_listed_with_its_default() {
     let kafka = "cleanup.policy=delete compression.gzip.level=-1 compression.lz4.level=9 \
@@ -128,7 +128,7 @@ fn every_setting_that_kafka_documents_is_listed_with_its_default() {
         preallocate=false remote.log.copy.disable=false remote.log.delete.on.disable=false \
         remote.storage.enable=false retention.bytes=-1 retention.ms=604800000 \
         segment.bytes=1073741824 segment.index.bytes=10485760 segment.jitter.ms=0 \
-        segment.ms=604800000 stream.mode=provisioned unclean.leader.election.enable=false write.caching=false";
+        segment.ms=604800000 stream.limits=none stream.mode=provisioned unclean.leader.election.enable=false write.caching=false";
     let listed: Vec<_> = topic_entries(&Overrides::new(), &BrokerLayers::default())
         .into_iter()
         .map(|entry| {

@@ -1,4 +1,5 @@
-//! Every setting of a topic that Apache Kafka 4.3 documents, `write.caching`, and `stream.mode`.
+//! Every setting of a topic that Apache Kafka 4.3 documents, `write.caching`, `stream.mode`, and
+//! `stream.limits`.
 //!
 //! Names, types, defaults and bounds are those of Kafka's `LogConfig`.
 
@@ -13,6 +14,7 @@ use super::definition::{
 pub(super) const NEVER: &str = "9223372036854775807";
 pub(super) const CODECS: &[&str] = &["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"];
 pub(super) const POLICIES: &[&str] = &["compact", "delete"];
+pub(super) const STREAM_LIMITS: &[&str] = &["none", "aws"];
 const STREAM_MODES: &[&str] = &["provisioned", "on_demand"];
 pub(super) const TIMESTAMP_TYPES: &[&str] = &["CreateTime", "LogAppendTime"];
 const MINUTE_MS: i64 = 60_000;
@@ -132,6 +134,8 @@ pub static TOPIC_CONFIGS: &[ConfigDefinition] = &[
     of("segment.ms", Long, "604800000", AtLeast(1),
         &[ms("log.roll.ms"), Synonym { name: "log.roll.hours", factor: HOUR_MS }],
         "The age at which a segment is closed even if it is not full, so that retention and compaction can have it."),
+    of("stream.limits", String, "none", OneOf(STREAM_LIMITS), &[same("stream_limits_default")],
+        "aws holds Kinesis clients to the throughput that AWS gives a shard, to test how they take it; none does not. Kafka clients are not held to it. Kafka has no such setting."),
     of("stream.mode", String, "provisioned", OneOf(STREAM_MODES), &[],
         "What Kinesis clients see as the stream's mode: provisioned or on_demand. An on_demand stream begins with four shards; shards do not split by themselves yet. Kafka has no such setting."),
     idle(of("unclean.leader.election.enable", Boolean, "false", Any, &[same("unclean.leader.election.enable")],
