@@ -83,15 +83,22 @@ class Member:
         return "\n".join([self.name, *self.lines[-50:], *self.errors[-50:]])
 
 
-def wait_until(members, condition, what):
-    """Waits for something that members say."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+def seen_soon(members, condition, patience_seconds=2):
+    """Whether members say something before patience ends."""
+    deadline = time.monotonic() + patience_seconds
     while time.monotonic() < deadline:
         for member in members:
             member.listen()
         if condition():
-            return
+            return True
         time.sleep(0.1)
+    return False
+
+
+def wait_until(members, condition, what):
+    """Waits for something that members say."""
+    if seen_soon(members, condition, PATIENCE_SECONDS):
+        return
     raise AssertionError("\n\n".join([f"not seen: {what}", *(m.story() for m in members)]))
 
 
