@@ -53,7 +53,10 @@ impl LeaseModel {
         let before = self.said.range(..(key, counter)).next_back();
         let before = before.filter(|((of, _), _)| *of == key);
         if let Some((at, (_, earlier))) = before {
-            assert!(place(earlier) <= place(&now.1), "{key:?}: {earlier:?} at {at:?}, then {now:?}");
+            assert!(
+                place(earlier) <= place(&now.1),
+                "{key:?}: {earlier:?} at {at:?}, then {now:?}"
+            );
         }
         let after = self.said.range((key, counter + 1)..).next();
         if let Some((at, (_, later))) = after.filter(|((of, _), _)| *of == key) {

@@ -11,7 +11,9 @@ use std::{
 use broker::{Broker, BrokerError, FetchPartition, FetchRequest};
 use model::Offset;
 use runtime::simulation::Random;
-use state::leases::{Checkpoint, Lease, LeaseChange, LeaseError, LeaseKey, PreciseCheckpoint, Seen};
+use state::leases::{
+    Checkpoint, Lease, LeaseChange, LeaseError, LeaseKey, PreciseCheckpoint, Seen,
+};
 
 use crate::{
     lease_model::LeaseModel,
@@ -96,7 +98,8 @@ impl Worker {
         }
         if own.is_empty() || self.random.chance(1, 4) {
             if let Some((key, lease)) = free.get(self.random.index(free.len())) {
-                let taken = self.change(*key, lease, LeaseChange::Take { owner: self.name.clone() });
+                let taken =
+                    self.change(*key, lease, LeaseChange::Take { owner: self.name.clone() });
                 if let Some(lease) = taken.await? {
                     self.application.model.borrow().taken(*key, &lease);
                     self.read_on(*key, lease).await?;
@@ -126,8 +129,10 @@ impl Worker {
             let catalog = broker.catalog();
             let shards = catalog.topic_by_id(id).map(|topic| topic.shards.all().to_vec());
             let shards = shards.expect("the stream is never deleted");
-            let key = |shard: &state::shards::Shard| {
-                LeaseKey { topic, partition: shard.partition, shard: shard.id }
+            let key = |shard: &state::shards::Shard| LeaseKey {
+                topic,
+                partition: shard.partition,
+                shard: shard.id,
             };
             shards.iter().map(key).collect::<Vec<_>>()
         };
@@ -154,7 +159,12 @@ impl Worker {
     }
 
     /// A change of a lease as it was seen; `None` if somebody else was faster.
-    async fn change(&self, key: LeaseKey, seen: &Lease, change: LeaseChange) -> Done<Option<Lease>> {
+    async fn change(
+        &self,
+        key: LeaseKey,
+        seen: &Lease,
+        change: LeaseChange,
+    ) -> Done<Option<Lease>> {
         let counter = seen.counter;
         let seen = Seen { counter: Some(counter), owner: Some(seen.owner.clone()) };
         match self.ask(key, seen, change).await {
