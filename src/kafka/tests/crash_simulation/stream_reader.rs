@@ -1,6 +1,6 @@
 //! Reads the stream: shards as Kinesis consumers do, partitions as Kafka's do.
 
-use std::{collections::BTreeSet, rc::Rc, time::Duration};
+use std::{cell::Cell, collections::BTreeSet, rc::Rc, time::Duration};
 
 use broker::{Broker, BrokerError, FetchPartition, FetchRequest, Fetched};
 use kinesis::{answers, requests};
@@ -12,6 +12,9 @@ use crate::{
     stream_writer::number_of,
     streams::{STREAM, Stream, caller},
 };
+
+/// Between two reads at the end of a shard that is about to close: shorter than a write to the disk.
+const FOLLOW_PAUSE: Duration = Duration::from_micros(20);
 
 /// Every partition, then every shard: what a partition shows is in a shard from then on.
 pub async fn read_whole(stream: &Stream) -> Result<WholeStream, String> {
@@ -73,26 +76,14 @@ async fn read_partition(
 
 /// Reads a shard from its first record to its end, or to where it is caught up, so many at a time.
 pub async fn read_shard(stream: &Stream, shard: &Shard, limit: i64) -> Result<Vec<Found>, String> {
-    let kinesis = stream.kinesis();
     let mut iterator = iterator(stream, shard, "TRIM_HORIZON", None).await?;
     let mut found: Vec<Found> = Vec::new();
     loop {
-        let request = requests::GetRecords {
-            shard_iterator: Some(iterator),
-            limit: Some(limit),
-            ..Default::default()
-        };
-        let answer = kinesis.get_records(&caller(), request).await;
-        let answer = answer.map_err(|error| error.to_string())?;
-        let behind = answer.millis_behind_latest > 0 || !answer.records.is_empty();
-        take(stream, shard, answer.records, &mut found);
-        match answer.next_shard_iterator {
-            Some(next) if behind => iterator = next,
-            Some(_) => break,
-            None => {
-                end(stream, shard, found.len(), &answer.child_shards);
-                break;
-            }
+        let read = found.len();
+        let (next, behind_ms) = read_on(stream, shard, iterator, limit, &mut found).await?;
+        match next {
+            Some(next) if behind_ms > 0 || found.len() > read => iterator = next,
+            _ => break,
         }
     }
     if let Some(place) = found.len().checked_sub(2) {
@@ -100,6 +91,43 @@ pub async fn read_shard(stream: &Stream, shard: &Shard, limit: i64) -> Result<Ve
         check_iterators(stream, shard, &found[place], &found[place + 1]).await?;
     }
     Ok(found)
+}
+
+/// Reads a shard from its first record on, and goes on at its end until `done`: what is shown while
+/// it closes is shown once.
+pub async fn follow(stream: &Stream, shard: &Shard, done: &Cell<bool>) -> Result<(), String> {
+    let mut iterator = iterator(stream, shard, "TRIM_HORIZON", None).await?;
+    let mut found = Vec::new();
+    while !done.get() {
+        match read_on(stream, shard, iterator, 10_000, &mut found).await? {
+            (Some(next), _) => iterator = next,
+            (None, _) => break,
+        }
+        runtime::sleep(FOLLOW_PAUSE).await;
+    }
+    Ok(())
+}
+
+/// One call of GetRecords. Gives the next iterator and the milliseconds to the shard's end.
+async fn read_on(
+    stream: &Stream,
+    shard: &Shard,
+    iterator: String,
+    limit: i64,
+    found: &mut Vec<Found>,
+) -> Result<(Option<String>, i64), String> {
+    let request = requests::GetRecords {
+        shard_iterator: Some(iterator),
+        limit: Some(limit),
+        ..Default::default()
+    };
+    let answer = stream.kinesis().get_records(&caller(), request).await;
+    let answer = answer.map_err(|error| error.to_string())?;
+    take(stream, shard, answer.records, found);
+    if answer.next_shard_iterator.is_none() {
+        end(stream, shard, found.len(), &answer.child_shards);
+    }
+    Ok((answer.next_shard_iterator, answer.millis_behind_latest))
 }
 
 async fn iterator(

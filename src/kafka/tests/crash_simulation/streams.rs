@@ -8,16 +8,17 @@ use std::{
 };
 
 use broker::{Broker, BrokerError, BrokerHandle, NewPartitions};
+use futures_util::future::join;
 use kinesis::{ApiError, BrokerLog, Caller, ErrorKind, Kinesis, requests};
-use model::{CoreId, HashKey, PartitionIndex, TopicId};
-use runtime::simulation::Random;
+use model::{CoreId, HashKey, PartitionIndex, ShardId, TopicId};
+use runtime::simulation::{self, CrashKind, Random};
 use state::shards::Shard;
 
 use crate::{
     scenario::{Summary, Work, named},
     shard_lineage::{Asked, Lineage, open},
     shard_model::ShardModel,
-    stream_reader::read_whole,
+    stream_reader::{follow, read_whole},
     stream_writer::{produce, put},
     workload::{TopicPlan, make_topic},
 };
@@ -106,7 +107,8 @@ impl Stream {
     async fn look(&self, core: CoreId) -> Result<Vec<Shard>, BrokerError> {
         let floor = {
             let lineage = &self.model.borrow().lineage;
-            if core == CATALOG { lineage.newest().len() } else { lineage.confirmed() }
+            let seen = if core == CATALOG { lineage.newest().len() } else { 0 };
+            lineage.confirmed().max(seen)
         };
         let shards = self.shards_on(core).await?;
         self.model.borrow_mut().lineage.see(floor, &shards);
@@ -141,10 +143,25 @@ impl Stream {
             let Ok(shards) = self.settled_shards().await else { continue };
             let Some(asked) = choose(&random, &shards) else { continue };
             self.model.borrow_mut().lineage.ask(asked);
-            let outcome = self.change(asked).await;
+            let done = Cell::new(false);
+            let change = async {
+                let outcome = self.change(asked).await;
+                done.set(true);
+                outcome
+            };
+            let closing = &shards[closing(asked, &shards).0 as usize];
+            let (outcome, read) = join(change, follow(&self, closing, &done)).await;
+            tracing::debug!(?read, "a shard that closes was followed");
             tracing::debug!(?asked, ?outcome, "reshard");
             match outcome {
-                Ok(()) => self.check_everywhere(shards.len()).await,
+                Ok(()) => {
+                    self.model.borrow_mut().lineage.confirm(shards.len());
+                    if random.chance(1, 12) {
+                        // All that it stands on must be durable by now, on every core.
+                        simulation::crash(random.choose([CrashKind::Kill, CrashKind::PowerCut]));
+                    }
+                    self.look_everywhere().await;
+                }
                 Err(error) if error.kind == ErrorKind::ResourceInUse => {
                     self.model.borrow_mut().lineage.refused();
                 }
@@ -155,9 +172,7 @@ impl Stream {
         }
     }
 
-    /// A change was confirmed: from now on every core knows it, whatever happens.
-    async fn check_everywhere(&self, shards_before: usize) {
-        self.model.borrow_mut().lineage.confirm(shards_before);
+    async fn look_everywhere(&self) {
         for core in 0..self.handle().core_count() {
             if self.look(CoreId(core as u16)).await.is_err() {
                 return;
@@ -224,6 +239,15 @@ impl Stream {
 /// Who asks.
 pub fn caller() -> Caller {
     Caller { region: "us-east-1".to_owned(), account: "000000000000".to_owned() }
+}
+
+/// A shard that a change closes, or may.
+fn closing(asked: Asked, shards: &[Shard]) -> ShardId {
+    match asked {
+        Asked::Split { shard, .. } => shard,
+        Asked::Merge { into, .. } => into,
+        Asked::Uniform(_) | Asked::Partitions(_) => open(shards)[0].id,
+    }
 }
 
 /// A change that these shards allow.
