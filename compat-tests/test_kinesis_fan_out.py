@@ -237,13 +237,26 @@ def test_a_tree_of_shards_is_followed_while_it_grows(kinesis, broker, stream, su
 
     begin(FIRST_SHARD)
     keys = [f"key-{n}" for n in range(16)]
-    rounds = 0
-    for target in (2, 4, 2, 3, 2):
-        for _ in range(5):
-            records = [{"Data": b"%s %d" % (key.encode(), rounds), "PartitionKey": key} for key in keys]
-            assert kinesis.put_records(StreamName=stream, Records=records)["FailedRecordCount"] == 0
-            rounds += 1
-        kinesis.update_shard_count(StreamName=stream, TargetShardCount=target, ScalingType="UNIFORM_SCALING")
+    rounds, stop = [], threading.Event()
+
+    def write():
+        door = client(broker.aws_endpoint)
+        while not stop.is_set():
+            records = [{"Data": b"%s %d" % (key.encode(), len(rounds)), "PartitionKey": key} for key in keys]
+            answer = door.put_records(StreamName=stream, Records=records)
+            if answer["FailedRecordCount"]:
+                failures.append(answer)
+                return
+            rounds.append(answer)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for target in (2, 4, 2, 3, 2):
+            kinesis.update_shard_count(StreamName=stream, TargetShardCount=target, ScalingType="UNIFORM_SCALING")
+    finally:
+        stop.set()
+        writer.join()
     for shard in shards_of(kinesis, stream, ShardFilter={"Type": "AT_LATEST"}):
         key = shard["HashKeyRange"]["StartingHashKey"]
         kinesis.put_record(StreamName=stream, Data=b"end", PartitionKey="k", ExplicitHashKey=key)
@@ -256,7 +269,7 @@ def test_a_tree_of_shards_is_followed_while_it_grows(kinesis, broker, stream, su
     # Numbers of shards rise from parents to children.
     found = [data.decode().split() for shard in sorted(read) for data in read[shard] if data != b"end"]
     for key in keys:
-        assert [int(number) for name, number in found if name == key] == list(range(rounds)), key
+        assert [int(number) for name, number in found if name == key] == list(range(len(rounds))), key
 
 
 def test_the_end_of_the_consumer_or_of_the_stream_ends_a_subscription(kinesis, stream, subscribe):

@@ -192,7 +192,6 @@ impl<L: Log> Subscription<L> {
             _ => (Offset(i64::MAX), [].as_slice()),
         };
         let child_shards = children(children_of);
-        progress.harvest.end_at(end);
         if progress.offset < end {
             self.read(&mut progress).await?;
         }
