@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import EventStreamError
 from confluent_kafka.admin import AdminClient, NewTopic
 from crash.load import kinesis
 
@@ -51,6 +52,15 @@ def use_everything(broker, topic):
     client.list_shards(StreamName=topic)
     with pytest.raises(client.exceptions.ResourceNotFoundException):
         client.list_shards(StreamName="no-such-stream")
+    told = client.describe_stream_summary(StreamName=topic)["StreamDescriptionSummary"]
+    consumer = {"StreamARN": told["StreamARN"], "ConsumerName": "consumer"}
+    arn = client.register_stream_consumer(**consumer)["Consumer"]["ConsumerARN"]
+    events = client.subscribe_to_shard(
+        ConsumerARN=arn, ShardId="shardId-000000000000", StartingPosition={"Type": "LATEST"}
+    )["EventStream"]
+    client.deregister_stream_consumer(**consumer)
+    with pytest.raises(EventStreamError):
+        list(events)
 
 
 def test_the_page_is_what_prometheus_asks_for(broker, topic):
