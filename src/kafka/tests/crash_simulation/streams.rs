@@ -156,8 +156,9 @@ impl Stream {
             match outcome {
                 Ok(()) => {
                     self.model.borrow_mut().lineage.confirm(shards.len());
-                    if random.chance(1, 12) {
-                        // All that it stands on must be durable by now, on every core.
+                    // All that it stands on must be durable by now, on every core. (Nobody starts
+                    // the broker again after the end.)
+                    if !stop.get() && random.chance(1, 12) {
                         simulation::crash(random.choose([CrashKind::Kill, CrashKind::PowerCut]));
                     }
                     self.look_everywhere().await;
