@@ -1,7 +1,7 @@
 //! Committed offsets that nobody needs go, as in Kafka since KIP-211: a while after their group
 //! became empty; of groups without members, a while after the commit.
 
-use std::rc::Rc;
+use std::{collections::BTreeSet, rc::Rc};
 
 use lane::Lane;
 use model::{Timestamp, TopicPartition};
@@ -108,14 +108,21 @@ impl Broker {
         let retention_ms = minutes.unwrap_or(RETENTION_MINUTES).saturating_mul(MINUTE_MS);
         let groups = lane.groups();
         let unstable = groups.unstable(group);
-        // Workers' leases stay until a worker deletes them, whether something is committed or not.
-        let of_workers = groups.leases().of_application(group);
-        let of_workers = of_workers.filter(|(_, lease)| lease.is_known_to_workers()).count();
-        let (mut expired, mut left) = (Vec::new(), unstable.len() + of_workers);
+        // What a worker has made or changed stays until a worker deletes it, even if a tool has
+        // committed there since.
+        let of_workers: BTreeSet<TopicPartition> = groups
+            .leases()
+            .of_application(group)
+            .filter(|(_, lease)| lease.is_known_to_workers())
+            .map(|(key, _)| key.topic_partition())
+            .collect();
+        let (mut expired, mut left) = (Vec::new(), unstable.len() + of_workers.len());
         for (partition, committed) in groups.all_committed(group) {
             let is_gone = self.catalog.borrow().topic_by_id(partition.topic).is_none();
-            let is_over =
-                committed.details.is_some_and(|details| since.is_over(details, now, retention_ms));
+            let is_over = !of_workers.contains(&partition)
+                && committed
+                    .details
+                    .is_some_and(|details| since.is_over(details, now, retention_ms));
             let is_free = !unstable.contains(&partition);
             if is_free && (is_gone || is_over && !self.is_read_by(lane, group, partition)) {
                 expired.push(partition);

@@ -121,14 +121,15 @@ impl LeaseTable {
         })
     }
 
-    /// Forgets how far an application has come in a partition. Leases that are held stay.
-    /// Answers whether there was anything to forget.
+    /// Forgets how far an application has come in a partition. Leases that are held stay, and those
+    /// that workers know: without a lease a parent counts as read to its end. Answers whether there
+    /// was anything to forget.
     pub fn forget_commit(&mut self, application: &str, partition: TopicPartition) -> bool {
         let known = self.committed(application, partition).is_some();
         self.retain_of_partition(application, partition, |lease| {
             lease.at = PreciseCheckpoint::whole(Checkpoint::TrimHorizon);
             (lease.commit, lease.pending) = (None, None);
-            lease.owner.is_some()
+            lease.owner.is_some() || lease.is_known_to_workers()
         });
         known
     }

@@ -324,3 +324,16 @@ fn members_hold_the_leases_of_their_partitions_and_take_them_along_from_shard_to
     assert_eq!(held(&table, "b"), []);
     assert_eq!(table.committed(APP, partition(0)).unwrap().offset, Offset(10));
 }
+
+#[test]
+fn forgetting_how_far_a_parent_was_read_does_not_let_its_child_go_first() {
+    let mut table = LeaseTable::default();
+    let (parent, child) = (key(0, 0), key(1, 1));
+    table.change(APP, parent, &anything(), new(), Some(&closed())).unwrap();
+    table.change(APP, child, &anything(), new(), Some(&continuing(vec![parent]))).unwrap();
+    table.change(APP, parent, &anything(), checkpoint(Checkpoint::After(Offset(5))), None).unwrap();
+    assert!(table.forget_commit(APP, partition(0)));
+    assert!(table.committed(APP, partition(0)).is_none());
+    let offered: Vec<_> = table.offered(APP).map(|(key, _)| key).collect();
+    assert_eq!(offered, [parent], "from its beginning again, and the child after it");
+}
