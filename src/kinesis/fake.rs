@@ -64,6 +64,8 @@ struct Held {
     account: AccountSettings,
     /// The shards of a stream after its next put was routed: it is split under the put.
     split_after_route: Option<(String, Resharding)>,
+    /// So many puts are routed before the broker stops.
+    routes_left: Option<usize>,
 }
 
 /// The log.
@@ -116,6 +118,11 @@ impl FakeLog {
     /// The stream's shards change once the next put is routed, before it is appended.
     pub fn reshard_after_route(&self, name: &str, resharding: Resharding) {
         self.held().split_after_route = Some((name.to_owned(), resharding));
+    }
+
+    /// The broker stops once the next put is routed: no other is.
+    pub fn stop_after_route(&self) {
+        self.held().routes_left = Some(1);
     }
 
     /// The number of batches that a partition holds.
@@ -239,6 +246,9 @@ impl Log for FakeLog {
 
     async fn route(&self, stream: TopicName, keys: Vec<HashKey>) -> Answer<Option<Routes>> {
         let mut held = self.held();
+        if let Some(left) = held.routes_left {
+            held.routes_left = Some(left.checked_sub(1).ok_or(BrokerError::Stopping)?);
+        }
         let Some(stream) = held.find(&StreamKey::Name(stream)) else { return Ok(None) };
         let spreads_puts = stream.properties.spreads_puts;
         let open: Vec<&Shard> = stream.open_shards().collect();

@@ -136,70 +136,74 @@ impl<L: Log> Kinesis<L> {
         records: Vec<Incoming>,
         dry_run: bool,
     ) -> Result<Vec<Put>, ApiError> {
-        let no_stream = || ApiError::no_stream(stream.as_str(), &caller.account);
-        let mut puts: Vec<Option<Put>> = vec![None; records.len()];
-        let mut left: Vec<usize> = (0..records.len()).collect();
+        let mut puts = Puts::new(records);
         for attempt in 0..ROUTES_MAX {
-            if attempt > 0 {
-                self.log.settled().await?;
-            }
-            let hashes = left.iter().filter_map(|place| records.get(*place)).map(|r| r.hash);
-            let routes = self.log.route(stream.clone(), hashes.collect()).await?;
-            let mut routes = routes.ok_or_else(no_stream)?;
-            if attempt == 0 {
-                refuse_keyless(&records, &routes)?;
-                refuse_too_large(&records, &routes)?;
-            }
-            if dry_run {
-                return Err(dry_run_passed());
-            }
-            if attempt == 0 && routes.is_limited {
-                let exceeded = |shard| rate_exceeded(shard, stream.as_str(), &caller.account);
-                self.hold_back(&records, &mut left, &mut routes, &mut puts, exceeded);
-            }
-            self.put_routed(&records, &left, &routes, &mut puts).await?;
-            left.retain(|place| matches!(puts.get(*place), Some(None)));
-            if left.is_empty() {
-                break;
+            match self.try_put(caller, stream, &mut puts, dry_run, attempt == 0).await {
+                Ok(()) if puts.left.is_empty() => break,
+                Ok(()) => {}
+                // A call that fails says that nothing was put: not when some of it is durable.
+                Err(error) if puts.any_durable() => return Ok(puts.end(&error)),
+                Err(error) => return Err(error),
             }
         }
-        let moved = || BrokerError::Overloaded("Its shard is being split or merged.".to_owned());
-        Ok(puts.into_iter().map(|put| put.unwrap_or_else(|| Err(moved().into()))).collect())
+        let moved = BrokerError::Overloaded("Its shard is being split or merged.".to_owned());
+        Ok(puts.end(&moved.into()))
+    }
+
+    /// Routes and appends what is left, once.
+    async fn try_put(
+        &self,
+        caller: &Caller,
+        stream: &TopicName,
+        puts: &mut Puts,
+        dry_run: bool,
+        is_first: bool,
+    ) -> Result<(), ApiError> {
+        if !is_first {
+            self.log.settled().await?;
+        }
+        let routes = self.log.route(stream.clone(), puts.hashes_left()).await?;
+        let no_stream = || ApiError::no_stream(stream.as_str(), &caller.account);
+        let mut routes = routes.ok_or_else(no_stream)?;
+        if is_first {
+            refuse_keyless(&puts.records, &routes)?;
+            refuse_too_large(&puts.records, &routes)?;
+        }
+        if dry_run {
+            return Err(dry_run_passed());
+        }
+        if is_first && routes.is_limited {
+            let exceeded = |shard| rate_exceeded(shard, stream.as_str(), &caller.account);
+            self.hold_back(puts, &mut routes, exceeded);
+        }
+        self.put_routed(puts, &routes).await
     }
 
     /// Refuses the records for which their shards have no throughput left, one by one.
     fn hold_back(
         &self,
-        records: &[Incoming],
-        places: &mut Vec<usize>,
+        puts: &mut Puts,
         routes: &mut Routes,
-        puts: &mut [Option<Put>],
         exceeded: impl Fn(ShardId) -> ApiError,
     ) {
         let mut throughput = self.throughput();
         let now = Instant::now();
-        let routed: Vec<_> = places.drain(..).zip(routes.shards.drain(..)).collect();
+        let routed: Vec<_> = puts.left.drain(..).zip(routes.shards.drain(..)).collect();
         for (place, shard) in routed {
-            let bytes = records.get(place).map_or(0, Incoming::size_bytes);
+            let bytes = puts.records.get(place).map_or(0, Incoming::size_bytes);
             if throughput.admit_record((routes.topic, shard.id), bytes, now) {
-                places.push(place);
+                puts.left.push(place);
                 routes.shards.push(shard);
-            } else if let Some(slot) = puts.get_mut(place) {
-                *slot = Some(Err(exceeded(shard.id)));
+            } else {
+                puts.answer(place, Err(exceeded(shard.id)));
             }
         }
     }
 
-    /// Appends the records at `places`, and notes what became of those whose shard has not closed
-    /// meanwhile. All records of one shard share that fate, so their order holds.
-    async fn put_routed(
-        &self,
-        records: &[Incoming],
-        places: &[usize],
-        routes: &Routes,
-        puts: &mut [Option<Put>],
-    ) -> Result<(), ApiError> {
-        let batches = gather::batches(records, places, routes, self.log.now());
+    /// Appends the records that are left, and leaves those whose shard has closed meanwhile. All
+    /// records of one shard share that fate, so their order holds.
+    async fn put_routed(&self, puts: &mut Puts, routes: &Routes) -> Result<(), ApiError> {
+        let batches = gather::batches(&puts.records, &puts.left, routes, self.log.now());
         let (requests, parts): (Vec<_>, Vec<_>) = batches
             .into_iter()
             .map(|ShardBatch { shard, bytes, members }| {
@@ -221,12 +225,46 @@ impl<L: Log> Kinesis<L> {
                     }),
                     Err(error) => Err(error.clone().into()),
                 };
-                if let Some(slot) = puts.get_mut(place) {
-                    *slot = Some(put);
-                }
+                puts.answer(place, put);
             }
         }
+        puts.left.retain(|place| matches!(puts.answers.get(*place), Some(None)));
         Ok(())
+    }
+}
+
+/// The records of one call and what has become of them, each by its place in the call.
+struct Puts {
+    records: Vec<Incoming>,
+    answers: Vec<Option<Put>>,
+    /// The places of those that have no answer yet, in order.
+    left: Vec<usize>,
+}
+
+impl Puts {
+    fn new(records: Vec<Incoming>) -> Puts {
+        Puts { answers: vec![None; records.len()], left: (0..records.len()).collect(), records }
+    }
+
+    fn hashes_left(&self) -> Vec<HashKey> {
+        let left = self.left.iter().filter_map(|place| self.records.get(*place));
+        left.map(|record| record.hash).collect()
+    }
+
+    fn answer(&mut self, place: usize, put: Put) {
+        if let Some(answer) = self.answers.get_mut(place) {
+            *answer = Some(put);
+        }
+    }
+
+    fn any_durable(&self) -> bool {
+        self.answers.iter().any(|answer| matches!(answer, Some(Ok(_))))
+    }
+
+    /// All the answers; this one for those that have none.
+    fn end(self, error: &ApiError) -> Vec<Put> {
+        let answers = self.answers.into_iter();
+        answers.map(|answer| answer.unwrap_or_else(|| Err(error.clone()))).collect()
     }
 }
 

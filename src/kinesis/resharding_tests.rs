@@ -6,7 +6,7 @@ use model::HashKey;
 use state::shards::{ReshardStep, Shard, Shards};
 
 use crate::{
-    Kinesis, Log,
+    Kinesis, Log, answers,
     fake::{FakeLog, stream_of},
     log::StreamKey,
     operation_tests::{caller, done, iterator, number, put, read, record, texts, with_stream},
@@ -41,6 +41,24 @@ fn a_put_whose_shard_closes_under_it_goes_to_the_child_that_owns_its_key() {
         let start = iterator(&kinesis, shard, "TRIM_HORIZON", |_| {}).unwrap();
         assert_eq!(texts(&read(&kinesis, &start, 100)), expected, "{shard}");
     }
+}
+
+#[test]
+fn records_that_are_durable_keep_their_numbers_if_the_rest_cannot_follow_its_shard() {
+    let kinesis = with_stream(2);
+    // MD5("a") begins with 0c and is in the first shard, MD5("b") with 92 and is in the second.
+    let middle_of_second = HashKey(3 << 126);
+    let split = ReshardStep::Split { shard: shards(&kinesis)[1].id, at: middle_of_second };
+    kinesis.log.reshard_after_route("s", Resharding::Steps(vec![split]));
+    kinesis.log.stop_after_route();
+
+    let answer = put(&kinesis, vec![record("a", "stays"), record("b", "moves")]);
+
+    assert_eq!(answer.failed_record_count, 1);
+    assert_eq!(number(&answer.records[0]).1, "shardId-000000000000");
+    assert!(matches!(answer.records[1], answers::PutRecordsResult::Failed { .. }));
+    let start = iterator(&kinesis, "shardId-000000000000", "TRIM_HORIZON", |_| {}).unwrap();
+    assert_eq!(texts(&read(&kinesis, &start, 100)), ["stays"]);
 }
 
 #[test]
