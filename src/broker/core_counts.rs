@@ -31,6 +31,9 @@ pub struct CoreCounts {
     /// By topic: those of which this core has counted anything; one entry per partition, and one
     /// for what was given.
     pub topics: Vec<(TopicId, TopicCounts)>,
+    /// Bytes of the logs that live here, by topic: those that hold anything, one entry per
+    /// partition.
+    pub log_bytes: Vec<(TopicId, u64)>,
     /// The journal; `None` until it is open.
     pub journal: Option<JournalCounts>,
     /// Bytes of commands that are not durable yet.
@@ -128,6 +131,7 @@ impl Broker {
             partitions: self.storage.partition_count(),
             total,
             topics,
+            log_bytes: self.log_bytes(),
             journal: self.journal.get().map(Journal::counts),
             journal_buffered_bytes: self.journal.get().map_or(0, Journal::buffered_bytes),
             reads: self.storage.read_counts(),
@@ -155,6 +159,14 @@ impl Broker {
             total += *counts;
         }
         (total, topics)
+    }
+
+    fn log_bytes(&self) -> Vec<(TopicId, u64)> {
+        let mut logs = Vec::new();
+        for lane in self.lanes.borrow().values() {
+            lane.for_each_log(|id, size_bytes| logs.push((id.topic, size_bytes)));
+        }
+        logs
     }
 
     /// The topics' names; `None` for one that is no more.

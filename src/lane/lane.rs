@@ -222,6 +222,16 @@ impl Lane {
         }
     }
 
+    /// Shows how many bytes each partition's log has, if it holds anything.
+    pub fn for_each_log(&self, mut show: impl FnMut(TopicPartition, u64)) {
+        for partition in self.partitions.borrow().values() {
+            let size_bytes = partition.log.size_bytes();
+            if size_bytes > 0 {
+                show(partition.id, size_bytes);
+            }
+        }
+    }
+
     /// What partitions had taken that were removed since.
     pub fn taken_of_removed(&self) -> TrafficCounts {
         self.removed.counts()

@@ -26,30 +26,36 @@ pub(crate) fn show_topics(page: &mut Page, lines: &[Line]) {
     let mut by_topic = |name, help, value: fn(&Line) -> u64| {
         page.counter(name, help, |family| {
             for line in lines {
-                family.sample(&[("topic", &line.0)], value(line));
+                family.sample(&[("topic", &line.topic)], value(line));
             }
         });
     };
     by_topic(
         "kafka_server_brokertopicmetrics_messagesin_total",
         "Records that were made durable, through either door.",
-        |(_, counts)| counts.taken.records,
+        |line| line.counts.taken.records,
     );
     by_topic(
         "kafka_server_brokertopicmetrics_bytesin_total",
         "Bytes of the record batches that were made durable, through either door.",
-        |(_, counts)| counts.taken.bytes,
+        |line| line.counts.taken.bytes,
     );
     by_topic(
         "kafka_server_brokertopicmetrics_bytesout_total",
         "Bytes of the record batches that were given to readers, through either door.",
-        |(_, counts)| counts.given.bytes,
+        |line| line.counts.given.bytes,
     );
     by_topic(
         "thalweg_topic_messagesout_total",
         "Records in the batches that were given to readers, through either door.",
-        |(_, counts)| counts.given.records,
+        |line| line.counts.given.records,
     );
+    let help = "Bytes of the topic's logs, batches that are in memory only included.";
+    page.gauge("kafka_log_log_size", help, |family| {
+        for line in lines {
+            family.sample(&[("topic", &line.topic)], line.log_bytes);
+        }
+    });
 }
 
 pub(crate) fn show(page: &mut Page, cores: &[CoreCounts]) {

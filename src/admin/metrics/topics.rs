@@ -22,6 +22,8 @@ pub(crate) struct TopicPlaces {
     /// What topics had counted that had lines of their own and are deleted.
     gone: TopicCounts,
     total: TopicCounts,
+    /// Bytes of the logs of those that have no lines of their own.
+    others_log_bytes: u64,
 }
 
 #[derive(Debug, Default)]
@@ -29,31 +31,44 @@ struct Own {
     /// Not known until somebody has asked the catalog.
     name: Option<TopicName>,
     counts: TopicCounts,
+    log_bytes: u64,
 }
 
 /// A line for a topic, or for the others.
-pub(crate) type Line = (String, TopicCounts);
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Line {
+    /// Its name, or [`OTHER_TOPICS`].
+    pub topic: String,
+    /// What was counted since the start.
+    pub counts: TopicCounts,
+    /// What its logs hold now.
+    pub log_bytes: u64,
+}
 
 impl TopicPlaces {
     /// Takes in what all cores have counted. Gives the topics whose names are to be asked for.
     pub fn update(&mut self, cores: &[CoreCounts]) -> Vec<TopicId> {
         self.total = TopicCounts::default();
-        let mut topics: BTreeMap<TopicId, TopicCounts> = BTreeMap::new();
+        self.others_log_bytes = 0;
+        let mut topics: BTreeMap<TopicId, (TopicCounts, u64)> = BTreeMap::new();
         for core in cores {
             self.total += core.total;
             for (id, counts) in &core.topics {
-                *topics.entry(*id).or_default() += *counts;
+                topics.entry(*id).or_default().0 += *counts;
+            }
+            for (id, log_bytes) in &core.log_bytes {
+                topics.entry(*id).or_default().1 += *log_bytes;
             }
         }
         self.forget_deleted(&topics);
-        for (id, counts) in topics {
-            if self.others.contains(&id) {
-                continue;
-            }
-            if self.own.len() == TOPICS_SHOWN_MAX && !self.own.contains_key(&id) {
+        for (id, (counts, log_bytes)) in topics {
+            let is_full = self.own.len() == TOPICS_SHOWN_MAX && !self.own.contains_key(&id);
+            if is_full || self.others.contains(&id) {
                 self.others.insert(id);
+                self.others_log_bytes += log_bytes;
             } else {
-                self.own.entry(id).or_default().counts = counts;
+                let own = self.own.entry(id).or_default();
+                (own.counts, own.log_bytes) = (counts, log_bytes);
             }
         }
         self.own.iter().filter(|(_, own)| own.name.is_none()).map(|(id, _)| *id).collect()
@@ -74,21 +89,23 @@ impl TopicPlaces {
             shown += own.counts;
             // One that was deleted before it could be asked for is not shown.
             if let Some(name) = &own.name {
-                lines.push((name.as_str().to_owned(), own.counts));
+                let topic = name.as_str().to_owned();
+                lines.push(Line { topic, counts: own.counts, log_bytes: own.log_bytes });
             }
         }
-        lines.sort_by(|(left, _), (right, _)| left.cmp(right));
+        lines.sort_by(|left, right| left.topic.cmp(&right.topic));
         // The totals never fall, so neither does what the lines leave of them. Saturating, because
         // cores are asked one after another.
-        let others = self.total.saturating_sub(shown);
-        if others != TopicCounts::default() {
-            lines.push((OTHER_TOPICS.to_owned(), others));
+        let (counts, log_bytes) = (self.total.saturating_sub(shown), self.others_log_bytes);
+        if counts != TopicCounts::default() || log_bytes > 0 {
+            lines.push(Line { topic: OTHER_TOPICS.to_owned(), counts, log_bytes });
         }
         lines
     }
 
-    /// What is no longer counted was deleted: counts of a topic begin above zero.
-    fn forget_deleted(&mut self, topics: &BTreeMap<TopicId, TopicCounts>) {
+    /// What is no longer counted was deleted (counts of a topic begin above zero), or has lost its
+    /// last record before anything was counted.
+    fn forget_deleted(&mut self, topics: &BTreeMap<TopicId, (TopicCounts, u64)>) {
         self.others.retain(|id| topics.contains_key(id));
         self.own.retain(|id, own| {
             let exists = topics.contains_key(id);
@@ -124,6 +141,7 @@ mod tests {
             partitions: 0,
             total: counts(total),
             topics: topics.into_iter().map(counted).collect(),
+            log_bytes: Vec::new(),
             journal: None,
             journal_buffered_bytes: 0,
             reads: partition::ReadCounts::default(),
@@ -132,6 +150,10 @@ mod tests {
             tail_max_bytes: 0,
             storage_is_full: false,
         }
+    }
+
+    fn line(topic: &str, records: u64) -> Line {
+        Line { topic: topic.to_owned(), counts: counts(records), log_bytes: 0 }
     }
 
     /// The lines after cores have counted so much; topic 7 is called t0007.
@@ -146,7 +168,25 @@ mod tests {
     fn a_topic_s_line_is_the_sum_of_its_cores() {
         let mut places = TopicPlaces::default();
         let lines = page(&mut places, &[core([(1, 10), (2, 5)], 15), core([(1, 7)], 7)]);
-        assert_eq!(lines, [("t0001".to_owned(), counts(17)), ("t0002".to_owned(), counts(5))]);
+        assert_eq!(lines, [line("t0001", 17), line("t0002", 5)]);
+    }
+
+    #[test]
+    fn a_topic_that_holds_records_has_a_line_before_anything_is_counted() {
+        let mut places = TopicPlaces::default();
+        let holding = |logs: &[(u128, u64)]| CoreCounts {
+            log_bytes: logs.iter().map(|(id, bytes)| (TopicId(*id), *bytes)).collect(),
+            ..core([], 0)
+        };
+        let lines = page(&mut places, &[holding(&[(1, 100), (1, 20)]), holding(&[(1, 3)])]);
+        assert_eq!(lines, [Line { log_bytes: 123, ..line("t0001", 0) }]);
+
+        let all: Vec<_> = (0..TOPICS_SHOWN_MAX as u128 + 3).map(|id| (id, 10)).collect();
+        let lines = page(&mut places, &[holding(&all)]);
+        assert_eq!(lines.last(), Some(&Line { log_bytes: 30, ..line(OTHER_TOPICS, 0) }));
+
+        // Retention takes everything.
+        assert_eq!(page(&mut places, &[holding(&[])]), []);
     }
 
     #[test]
@@ -155,14 +195,14 @@ mod tests {
         let all = TOPICS_SHOWN_MAX as u128 + 3;
         let lines = page(&mut places, &[core((0..all).map(|id| (id, 1)), all as u64)]);
         assert_eq!(lines.len(), TOPICS_SHOWN_MAX + 1);
-        assert_eq!(lines.last(), Some(&(OTHER_TOPICS.to_owned(), counts(3))));
+        assert_eq!(lines.last(), Some(&line(OTHER_TOPICS, 3)));
 
         // Topic 0 is deleted; a new one takes its place, and none of the others does.
         let topics = (1..all + 1).map(|id| (id, 1));
         let lines = page(&mut places, &[core(topics, all as u64 + 1)]);
         assert_eq!(lines.len(), TOPICS_SHOWN_MAX + 1);
-        assert!(lines.iter().any(|(name, _)| *name == format!("t{all:04}")));
-        assert_eq!(lines.last(), Some(&(OTHER_TOPICS.to_owned(), counts(3))));
+        assert!(lines.iter().any(|line| line.topic == format!("t{all:04}")));
+        assert_eq!(lines.last(), Some(&line(OTHER_TOPICS, 3)));
     }
 
     #[test]
@@ -170,6 +210,6 @@ mod tests {
         let mut places = TopicPlaces::default();
         assert_eq!(page(&mut places, &[core([(1, 10)], 10)]).len(), 1);
         let lines = page(&mut places, &[core([], 14)]);
-        assert_eq!(lines, [(OTHER_TOPICS.to_owned(), counts(4))]);
+        assert_eq!(lines, [line(OTHER_TOPICS, 4)]);
     }
 }
