@@ -57,6 +57,17 @@ def pytest_configure():
         os.environ["THALWEG_KAFKA_IS_FOREIGN"] = "1"
 
 
+def pytest_sessionfinish(session):
+    if (workeroutput := getattr(session.config, "workeroutput", None)) is not None:
+        workeroutput["small_disks"] = sorted(small_disk.USED)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    """A worker of pytest-xdist has ended: what it saw goes into the one summary."""
+    small_disk.USED.update(getattr(node, "workeroutput", {}).get("small_disks", ()))
+
+
 def pytest_terminal_summary(terminalreporter):
     # What a full disk was shown on depends on the machine: not to be left in the dark.
     for kind in sorted(small_disk.USED):

@@ -12,6 +12,9 @@ START_SECONDS = 20
 STOP_SECONDS = 20
 # Below Linux's ip_local_port_range.
 PORTS = (12_000, 32_000)
+# Test processes that run at the same time draw from ports of their own: one that is free when one of them looks
+# could otherwise be taken by another before its broker listens.
+SLICES = 10
 
 
 def binary():
@@ -20,12 +23,21 @@ def binary():
     return str(Path(os.environ["CARGO_TARGET_DIR"]) / "release" / "thalweg")
 
 
+def _slice():
+    """The ports of this process: a worker's of pytest-xdist (gw0, gw1, ...), or the last ones."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", f"gw{SLICES - 1}")
+    first, end = PORTS
+    size = (end - first) // SLICES
+    first += int(worker.removeprefix("gw")) % SLICES * size
+    return first, first + size
+
+
 def free_port():
     """A port that nobody listens on, and that the kernel gives to no outgoing connection: while the broker is
     down, a client that tries again and again would sooner or later be given the very port it connects to, and so
     be connected with itself."""
     while True:
-        port = random.randrange(*PORTS)
+        port = random.randrange(*_slice())
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
