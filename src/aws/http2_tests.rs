@@ -178,6 +178,35 @@ async fn events_are_made_as_the_client_takes_them() {
 }
 
 #[tokio::test]
+async fn a_subscriber_that_leaves_events_lying_is_ended_and_gives_back_the_memory() {
+    let parrot = Parrot::default();
+    let made = parrot.flooded.clone();
+    // Memory for one event at a time: whoever leaves one lying holds up all others' events.
+    let limits = AwsLimits { memory_bytes: 30 << 10, write_timeout: SECONDS, ..patient() };
+    let server = open(parrot, config(limits), AwsSecurity::default()).await.unwrap();
+    let mut builder = Builder::new();
+    builder.initial_window_size(15_000).initial_connection_window_size(1 << 20);
+    let client = connect(&server, &builder).await;
+    let mut left_lying = send(&client, "Parrot_1.Flood", "{}").await.into_body();
+    let mut held = 0;
+    while held < 15_000 {
+        held += timeout(SOON, left_lying.data()).await.unwrap().unwrap().unwrap().len();
+    }
+
+    // The stream is ended, and the next one of the same connection has all that it needs.
+    let mut taken = send(&client, "Parrot_1.Flood", "{}").await.into_body();
+    let made_before = made.load(Ordering::SeqCst);
+    while made.load(Ordering::SeqCst) < made_before + 20 {
+        let part = timeout(SOON, taken.data()).await.unwrap().unwrap().unwrap();
+        taken.flow_control().release_capacity(part.len()).unwrap();
+    }
+    let ended = timeout(SOON, left_lying.data()).await.unwrap().unwrap().unwrap_err();
+    assert_eq!(ended.reason(), Some(h2::Reason::CANCEL));
+    let answer = send(&client, "Parrot_1.Echo", "{}").await;
+    assert_eq!(read(answer).await, b"us-east-1 {}");
+}
+
+#[tokio::test]
 async fn a_stream_of_events_ends_when_the_door_closes() {
     let server = start(patient()).await;
     let client = connect(&server, &Builder::new()).await;

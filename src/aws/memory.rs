@@ -10,8 +10,8 @@ const GRAIN_BYTES: usize = 1024;
 
 /// Memory that connections share. Requests wait for it in their order of arrival.
 ///
-/// Half of it at most is for events: a slow reader holds one for as long as it likes, and a request
-/// must not wait for that. So a request never asks for more than the other half.
+/// Half of it at most is for events: a slow reader holds one for as long as the connection's patience
+/// lasts, and a request must not wait for that. So a request never asks for more than the other half.
 #[derive(Debug, Clone)]
 pub(crate) struct Memory {
     free: Arc<Semaphore>,

@@ -9,7 +9,7 @@ use hyper::{
     server::conn::{http1, http2},
     service::service_fn,
 };
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::TokioTimer;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
@@ -19,9 +19,10 @@ use tokio::{
 
 use crate::{
     limits::HttpLimits,
-    pace::{Pace, PacedBody},
+    pace::{Pace, PacedBody, Stuck},
     patient::Patient,
     preface::{self, Protocol},
+    stream_task::{StreamEnd, StreamTasks},
     tls::TlsIdentity,
 };
 
@@ -152,9 +153,12 @@ where
     let service = service_fn(move |request| {
         let exchange = noting.begin();
         let answer = answer(request);
-        async move { Ok::<_, Infallible>(answer.await.map(|body| PacedBody::new(body, exchange))) }
+        async move {
+            let end = StreamEnd::of_this_task();
+            Ok::<_, Infallible>(answer.await.map(|body| PacedBody::new(body, exchange, end)))
+        }
     });
-    let connection = http2::Builder::new(TokioExecutor::new())
+    let connection = http2::Builder::new(StreamTasks)
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS_MAX)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
@@ -176,7 +180,7 @@ where
             served = connection.as_mut() => return Ok(served?),
             _ = stopped.wait_for(|stop| *stop), if told_to_go.is_none() => true,
             _ = looks.tick() => {
-                if pace.stalled() >= limits.write_timeout {
+                if pace.give_up_stalled(limits.write_timeout) == Err(Stuck) {
                     return Err("the client takes nothing of a reply".into());
                 }
                 let idle = pace.idle();

@@ -14,8 +14,8 @@
 //! may ask is for the door that it serves.
 //!
 //! **Where to start reading.** [`listener`], then [`connection`] (from the first byte to the last, and
-//! the bounds of HTTP/2), [`patient`] (a socket that does not wait for ever), [`pace`] (what that
-//! is for a stream of HTTP/2), [`tls`].
+//! the bounds of HTTP/2), [`patient`] (a socket that does not wait for ever), [`pace`] and
+//! [`stream_task`] (what that is for a stream of HTTP/2), [`tls`].
 
 mod connection;
 mod limits;
@@ -23,6 +23,7 @@ mod listener;
 mod pace;
 mod patient;
 mod preface;
+mod stream_task;
 mod tls;
 
 pub use limits::HttpLimits;

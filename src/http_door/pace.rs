@@ -2,7 +2,9 @@
 //!
 //! Over HTTP/1.1 a client that takes nothing of its reply fills the socket, and
 //! [`crate::patient`] notices. Over HTTP/2 it can leave one stream's window shut, answer pings, and
-//! so keep a reply in memory for ever. Here every part of a reply tells when it is gone.
+//! so keep a reply in memory for ever. Here every part of a reply tells when it is gone, and a
+//! reply of which nothing goes is given up: its stream at first, and the connection if that does
+//! not help.
 
 use std::{
     collections::BTreeMap,
@@ -16,6 +18,8 @@ use std::{
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
+
+use crate::stream_task::StreamEnd;
 
 /// So much of a reply is handed to the connection at once, in bytes: a frame of the size that every
 /// client takes.
@@ -33,10 +37,25 @@ struct State {
     open: u64,
     /// When the last of them ended, if there are none.
     idle_since: Instant,
-    /// Since when a part of a reply has waited, by the reply's number.
-    waiting: BTreeMap<u64, Instant>,
+    /// The replies of which parts wait to be taken, by the request's number.
+    waiting: BTreeMap<u64, Waiting>,
     next: u64,
 }
+
+/// A reply of which parts were handed to the connection and are not gone.
+#[derive(Debug)]
+struct Waiting {
+    parts: usize,
+    /// Since when none of it has gone.
+    since: Instant,
+    /// How to give the stream up; none once that was done.
+    end: Option<StreamEnd>,
+}
+
+/// A reply is left lying, and its stream was given up to no avail: the connection itself holds what
+/// is left of it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Stuck;
 
 impl Pace {
     pub fn new() -> Arc<Pace> {
@@ -59,10 +78,16 @@ impl Pace {
         (state.open == 0).then(|| state.idle_since.elapsed())
     }
 
-    /// How long the reply that has waited longest has had none of it taken.
-    pub fn stalled(&self) -> Duration {
-        let since = self.lock().waiting.values().min().copied();
-        since.map_or(Duration::ZERO, |since| since.elapsed())
+    /// Gives up the streams whose clients have taken nothing of a reply for `patience`. Whoever
+    /// leaves one lying as long again has to be parted with as a whole.
+    pub fn give_up_stalled(&self, patience: Duration) -> Result<(), Stuck> {
+        let mut state = self.lock();
+        let stalled = state.waiting.values_mut().filter(|reply| reply.since.elapsed() >= patience);
+        for reply in stalled {
+            reply.end.take().ok_or(Stuck)?.end();
+            reply.since = Instant::now();
+        }
+        Ok(())
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -80,7 +105,6 @@ pub(crate) struct Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         let mut state = self.pace.lock();
-        state.waiting.remove(&self.number);
         state.open -= 1;
         state.idle_since = Instant::now();
     }
@@ -92,6 +116,20 @@ struct Part {
     exchange: Arc<Exchange>,
 }
 
+impl Part {
+    fn new(bytes: Bytes, exchange: Arc<Exchange>, end: &StreamEnd) -> Part {
+        let mut state = exchange.pace.lock();
+        let waiting = state.waiting.entry(exchange.number).or_insert_with(|| Waiting {
+            parts: 0,
+            since: Instant::now(),
+            end: Some(end.clone()),
+        });
+        waiting.parts += 1;
+        drop(state);
+        Part { bytes, exchange }
+    }
+}
+
 impl AsRef<[u8]> for Part {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
@@ -100,10 +138,14 @@ impl AsRef<[u8]> for Part {
 
 impl Drop for Part {
     fn drop(&mut self) {
-        // Another part may wait; it has now waited since this one went.
+        let number = self.exchange.number;
         let mut state = self.exchange.pace.lock();
-        if let Some(since) = state.waiting.get_mut(&self.exchange.number) {
-            *since = Instant::now();
+        let Some(waiting) = state.waiting.get_mut(&number) else { return };
+        waiting.parts -= 1;
+        // The others have waited since this one went.
+        waiting.since = Instant::now();
+        if waiting.parts == 0 {
+            state.waiting.remove(&number);
         }
     }
 }
@@ -113,26 +155,18 @@ pub(crate) struct PacedBody<B> {
     body: B,
     left: Bytes,
     exchange: Arc<Exchange>,
-    /// A body of known length is an answer that takes memory. One that goes on (a subscription)
-    /// holds one event at a time, and its reader may be slow.
-    watched: bool,
+    end: StreamEnd,
 }
 
 impl<B: Body<Data = Bytes, Error = Infallible>> PacedBody<B> {
-    pub fn new(body: B, exchange: Exchange) -> PacedBody<B> {
-        let watched = body.size_hint().exact().is_some_and(|bytes| bytes > 0);
-        if watched {
-            exchange.pace.lock().waiting.insert(exchange.number, Instant::now());
-        }
-        PacedBody { body, left: Bytes::new(), exchange: Arc::new(exchange), watched }
+    /// The reply to `exchange`, on a stream that `end` gives up.
+    pub fn new(body: B, exchange: Exchange, end: StreamEnd) -> PacedBody<B> {
+        PacedBody { body, left: Bytes::new(), exchange: Arc::new(exchange), end }
     }
 
     fn part(&mut self) -> Bytes {
         let bytes = self.left.split_to(self.left.len().min(PART_BYTES_MAX));
-        if !self.watched {
-            return bytes;
-        }
-        Bytes::from_owner(Part { bytes, exchange: Arc::clone(&self.exchange) })
+        Bytes::from_owner(Part::new(bytes, Arc::clone(&self.exchange), &self.end))
     }
 }
 
@@ -177,33 +211,70 @@ mod tests {
 
     use super::*;
 
+    const PATIENCE: Duration = Duration::from_secs(7);
+
+    async fn part<B: Body<Data = Bytes, Error = Infallible> + Unpin>(
+        body: &mut PacedBody<B>,
+    ) -> Bytes {
+        body.frame().await.unwrap().unwrap().into_data().unwrap()
+    }
+
+    /// Whether a stream is given up after so many seconds more.
+    async fn given_up_after(pace: &Pace, end: &StreamEnd, seconds: u64) -> bool {
+        tokio::time::advance(Duration::from_secs(seconds)).await;
+        assert_eq!(pace.give_up_stalled(PATIENCE), Ok(()));
+        end.was_told()
+    }
+
+    fn reply(pace: &Arc<Pace>, end: &StreamEnd, bytes: usize) -> PacedBody<Full<Bytes>> {
+        PacedBody::new(Full::new(vec![7; bytes].into()), pace.begin(), end.clone())
+    }
+
     #[tokio::test(start_paused = true)]
-    async fn a_reply_is_watched_until_its_last_part_is_gone() {
-        let pace = Pace::new();
-        let content: Vec<u8> = (0..PART_BYTES_MAX * 2 + 5).map(|n| n as u8).collect();
-        let mut body = PacedBody::new(Full::new(Bytes::from(content.clone())), pace.begin());
-        assert_eq!((pace.idle(), pace.stalled()), (None, Duration::ZERO));
+    async fn what_is_handed_over_is_not_taken() {
+        let (pace, end) = (Pace::new(), StreamEnd::default());
+        let mut body = reply(&pace, &end, PART_BYTES_MAX * 2);
+        // Nobody was asked to take anything.
+        assert!(!given_up_after(&pace, &end, 100).await);
+        let _first = part(&mut body).await;
+        assert!(!given_up_after(&pace, &end, 6).await);
+        let _second = part(&mut body).await;
+        assert!(given_up_after(&pace, &end, 1).await);
+    }
 
-        tokio::time::advance(Duration::from_secs(7)).await;
-        assert_eq!(pace.stalled(), Duration::from_secs(7));
-        let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
-        // Handed over is not taken.
-        assert_eq!(pace.stalled(), Duration::from_secs(7));
-        let mut read = first.to_vec();
-        drop(first);
-        assert_eq!(pace.stalled(), Duration::ZERO);
-
-        let rest: Vec<Bytes> = [body.frame().await, body.frame().await]
-            .into_iter()
-            .map(|frame| frame.unwrap().unwrap().into_data().unwrap())
-            .collect();
+    #[tokio::test(start_paused = true)]
+    async fn with_every_part_that_goes_the_rest_waits_anew() {
+        let (pace, end) = (Pace::new(), StreamEnd::default());
+        let mut body = reply(&pace, &end, PART_BYTES_MAX * 2 + 5);
+        let parts = [part(&mut body).await, part(&mut body).await, part(&mut body).await];
+        assert_eq!(parts.each_ref().map(Bytes::len), [PART_BYTES_MAX, PART_BYTES_MAX, 5]);
         assert!(body.frame().await.is_none());
         drop(body);
-        tokio::time::advance(Duration::from_secs(3)).await;
-        assert_eq!((pace.idle(), pace.stalled()), (None, Duration::from_secs(3)));
-        read.extend(rest.concat());
-        assert_eq!(read, content);
-        drop(rest);
-        assert_eq!((pace.idle(), pace.stalled()), (Some(Duration::ZERO), Duration::ZERO));
+        for part in parts {
+            assert!(!given_up_after(&pace, &end, 6).await);
+            assert_eq!(pace.idle(), None);
+            drop(part);
+        }
+        // A reply that is gone is not waited for.
+        assert_eq!(pace.idle(), Some(Duration::ZERO));
+        assert!(!given_up_after(&pace, &end, 100).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_is_given_up_once_and_then_the_connection() {
+        let (pace, end) = (Pace::new(), StreamEnd::default());
+        let mut body = reply(&pace, &end, 10);
+        let lying = part(&mut body).await;
+        assert!(!given_up_after(&pace, &end, 6).await);
+        assert!(given_up_after(&pace, &end, 1).await);
+        // The stream's task is gone, and the connection has what it was handed.
+        drop(body);
+        assert_eq!(pace.idle(), None);
+        assert!(!given_up_after(&pace, &end, 6).await);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(pace.give_up_stalled(PATIENCE), Err(Stuck));
+        drop(lying);
+        assert_eq!(pace.give_up_stalled(PATIENCE), Ok(()));
+        assert_eq!(pace.idle(), Some(Duration::ZERO));
     }
 }
