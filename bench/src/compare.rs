@@ -2,9 +2,11 @@
 
 mod floor;
 pub mod kafka;
+mod kinesalite;
 mod load_run;
 mod machine;
 pub mod measurement;
+mod ministack;
 mod nisshi;
 pub mod options;
 mod page_cache;

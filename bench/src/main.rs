@@ -8,6 +8,8 @@ use anyhow::Context;
 use bench::compare::options::CompareOptions;
 use bench::compare::{runner, scenarios};
 use bench::floor::{self, FloorOptions};
+use bench::kinesis::options::{GetOptions, PutOptions, SubscribeOptions};
+use bench::kinesis::{get, put, subscribe};
 use bench::load::options::{ConsumeOptions, EndToEndOptions, Output, ProduceOptions};
 use bench::load::report::LoadReport;
 use bench::load::{consume, end_to_end, produce};
@@ -16,7 +18,7 @@ use bench::plot;
 use bench::plot::options::PlotCommand;
 use clap::{Parser, Subcommand};
 
-/// Loads a Kafka broker and measures it; compares this project's with others.
+/// Loads a broker by Kafka's protocol or Kinesis' and measures it; compares this project's with others.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
@@ -32,6 +34,12 @@ enum Command {
     Consume(ConsumeOptions),
     /// Send and read; measure the time from the intended sending to the arrival
     EndToEnd(EndToEndOptions),
+    /// Kinesis: put records by PutRecords or PutRecord; measure throughput and time to the answer
+    PutRecords(PutOptions),
+    /// Kinesis: read all records by GetRecords, over and over from TRIM_HORIZON
+    GetRecords(GetOptions),
+    /// Kinesis: put records and be pushed them; measure the time from the intended putting to the arrival
+    Subscribe(SubscribeOptions),
     /// Measure this broker and others in turn, by scenarios; write one table of medians and ratios
     Compare(CompareOptions),
     /// Be the least of brokers, to measure what client and kernel cost by themselves
@@ -67,6 +75,9 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Produce(options) => show(&produce::produce(&options)?, &options.output),
         Command::Consume(options) => show(&consume::consume(&options)?, &options.output),
         Command::EndToEnd(options) => show(&end_to_end::end_to_end(&options)?, &options.output),
+        Command::PutRecords(options) => show(&put::put(&options)?, &options.output),
+        Command::GetRecords(options) => show(&get::get(&options)?, &options.output),
+        Command::Subscribe(options) => show(&subscribe::subscribe(&options)?, &options.output),
         Command::Compare(options) => {
             println!("{}", runner::compare(&options)?);
             Ok(())

@@ -5,14 +5,17 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 
+use crate::compare::system::Protocol;
+
 /// `bench compare`.
 #[derive(Args, Clone, Debug)]
 pub struct CompareOptions {
     /// Scenarios, or groups of them, by name; `bench scenarios` lists them
     #[arg(required = true)]
     pub scenarios: Vec<String>,
-    /// What this broker is compared with; `none` leaves it alone
-    #[arg(short, long, value_delimiter = ',', default_value = "kafka,kafka-synced")]
+    /// What this broker is compared with; `none` leaves it alone [default: kafka,kafka-synced for scenarios that
+    /// speak Kafka's protocol, kinesalite,kinesalite-leveldb,ministack for those that speak Kinesis']
+    #[arg(short, long, value_delimiter = ',')]
     pub peers: Vec<Peer>,
     /// This broker: a binary, with arguments of `serve` behind it. With a name, several can be compared.
     /// Without it: beside this program, or where scripts/test builds it
@@ -99,6 +102,23 @@ pub enum Peer {
     Floor,
     /// The same with one durable write for each produce request
     FloorDurable,
+    /// kinesalite, in memory: its default
+    Kinesalite,
+    /// kinesalite with a LevelDB on the disk
+    KinesaliteLeveldb,
+    /// ministack, in memory
+    Ministack,
     /// Nothing
     None,
+}
+
+impl Peer {
+    /// Whom scenarios of a protocol are compared with, unless somebody is named.
+    pub fn usual(protocol: Protocol) -> &'static [Peer] {
+        match protocol {
+            Protocol::Kafka => &[Peer::Kafka, Peer::KafkaSynced],
+            Protocol::Kinesis => &[Peer::Kinesalite, Peer::KinesaliteLeveldb, Peer::Ministack],
+            Protocol::KinesisFanOut => &[],
+        }
+    }
 }

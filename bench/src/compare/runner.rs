@@ -15,13 +15,15 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 
 use crate::compare::floor::Floor;
 use crate::compare::kafka::Kafka;
+use crate::compare::kinesalite::Kinesalite;
 use crate::compare::machine::{self, Machine};
+use crate::compare::ministack::Ministack;
 use crate::compare::nisshi::Nisshi;
 use crate::compare::options::{CompareOptions, Peer};
 use crate::compare::page_cache;
 use crate::compare::scenario::{Scenario, Stand};
 use crate::compare::scenarios;
-use crate::compare::system::{Place, Running, System};
+use crate::compare::system::{Place, Protocol, Running, System};
 use crate::compare::table::{Results, ScenarioResults, SystemResults};
 use crate::compare::thalweg::Thalweg;
 use crate::compare::{load_run, tool};
@@ -35,7 +37,11 @@ const WARM_UP_TOPIC: &str = "bench-warm-up";
 /// Runs what is asked for, and writes the results. Returns the table.
 pub fn compare(options: &CompareOptions) -> anyhow::Result<String> {
     let scenarios = scenarios::chosen(&options.scenarios).map_err(anyhow::Error::msg)?;
-    let mut runner = Runner::new(options)?;
+    let mut protocols: Vec<Protocol> =
+        scenarios.iter().map(|scenario| scenario.protocol()).collect();
+    protocols.sort_unstable();
+    protocols.dedup();
+    let mut runner = Runner::new(options, &protocols)?;
     if scenarios.iter().any(|scenario| !scenario.starts_its_own()) {
         runner.start_all()?;
     }
@@ -62,7 +68,7 @@ struct Runner<'a> {
 }
 
 impl<'a> Runner<'a> {
-    fn new(options: &'a CompareOptions) -> anyhow::Result<Runner<'a>> {
+    fn new(options: &'a CompareOptions, protocols: &[Protocol]) -> anyhow::Result<Runner<'a>> {
         bind_to(&options.cpus)?;
         raise_open_files()?;
         let data = options.data_folder()?;
@@ -77,7 +83,7 @@ impl<'a> Runner<'a> {
             "{} lies in memory, not on a disk: name another folder with --data",
             data.display()
         );
-        let systems = systems(options)?;
+        let systems = systems(options, protocols)?;
         let machine = Machine::look(&data, &options.cpus);
         let out = match &options.out {
             Some(out) => out.clone(),
@@ -120,7 +126,9 @@ impl<'a> Runner<'a> {
             let place = Place { is_paused: true, ..Place::new(self.data.join(system.name()))? };
             system.prepare(&place)?;
             let mut running = Running::start(system.as_ref(), &place)?;
-            warm_up(&mut running, self.options.warm_up)?;
+            if system.speaks(Protocol::Kafka) {
+                warm_up(&mut running, self.options.warm_up)?;
+            }
             running.pause()?;
             page_cache::write_back(&self.data)?;
             *slot = Some(running);
@@ -136,26 +144,26 @@ impl<'a> Runner<'a> {
             about: scenario.about(),
             load_average: machine::load_average(),
             limits: Vec::new(),
-            rounds: self
-                .systems
-                .iter()
-                .map(|system| (system.name().to_owned(), Vec::new()))
-                .collect(),
+            rounds: BTreeMap::new(),
             failures: BTreeMap::new(),
         };
-        let count = self.systems.len();
-        for index in 0..count {
+        let taking_part = self.speaking(scenario.protocol());
+        for index in &taking_part {
+            let name = self.systems.get(*index).map_or("", |system| system.name());
+            results.rounds.insert(name.to_owned(), Vec::new());
+        }
+        for index in taking_part.iter().copied() {
             let prepared = self.with_system(index, scenario, |stand| scenario.prepare(stand));
             self.note_failure(&mut results, index, "preparing", prepared);
         }
         for round in 0..self.options.rounds {
             results.limits.push(limits::measure(&self.data, LIMITS_SECONDS)?);
-            for turn in 0..count {
-                let index = (turn + round as usize) % count;
-                self.measure(scenario, &mut results, index, round);
+            let first = round as usize % taking_part.len().max(1);
+            for index in taking_part.iter().cycle().skip(first).take(taking_part.len()) {
+                self.measure(scenario, &mut results, *index, round);
             }
         }
-        for index in 0..count {
+        for index in taking_part {
             let cleaned = self.with_system(index, scenario, |stand| scenario.clean(stand));
             self.note_failure(&mut results, index, "cleaning up", cleaned);
             if scenario.starts_its_own() && !self.options.keep_data {
@@ -164,6 +172,12 @@ impl<'a> Runner<'a> {
         }
         println!("{}", results.markdown(&self.results.systems));
         Ok(results)
+    }
+
+    // The systems that speak `protocol`, by their indexes.
+    fn speaking(&self, protocol: Protocol) -> Vec<usize> {
+        let systems = self.systems.iter().enumerate();
+        systems.filter(|(_, system)| system.speaks(protocol)).map(|(index, _)| index).collect()
     }
 
     fn measure(
@@ -271,7 +285,10 @@ impl<'a> Runner<'a> {
     }
 }
 
-fn systems(options: &CompareOptions) -> anyhow::Result<Vec<Box<dyn System>>> {
+fn systems(
+    options: &CompareOptions,
+    protocols: &[Protocol],
+) -> anyhow::Result<Vec<Box<dyn System>>> {
     let cores = (!options.cpus.is_empty()).then_some(options.cpus.len());
     let mut systems: Vec<Box<dyn System>> = Vec::new();
     for thalweg in &options.thalweg {
@@ -281,7 +298,10 @@ fn systems(options: &CompareOptions) -> anyhow::Result<Vec<Box<dyn System>>> {
         systems.push(Box::new(Thalweg::find(&options.cache()?, cores)?));
     }
     let peers = options.peers_folder()?;
-    for peer in &options.peers {
+    let usual: Vec<Peer> =
+        protocols.iter().flat_map(|protocol| Peer::usual(*protocol)).copied().collect();
+    let wanted = if options.peers.is_empty() { &usual } else { &options.peers };
+    for peer in wanted {
         match peer {
             Peer::Kafka => systems.push(Box::new(Kafka::find(&peers, &options.kafka_heap, false)?)),
             Peer::KafkaSynced => {
@@ -290,6 +310,9 @@ fn systems(options: &CompareOptions) -> anyhow::Result<Vec<Box<dyn System>>> {
             Peer::Nisshi => systems.push(Box::new(Nisshi::find(&peers)?)),
             Peer::Floor => systems.push(Box::new(Floor::new(false))),
             Peer::FloorDurable => systems.push(Box::new(Floor::new(true))),
+            Peer::Kinesalite => systems.push(Box::new(Kinesalite::find(&peers, false)?)),
+            Peer::KinesaliteLeveldb => systems.push(Box::new(Kinesalite::find(&peers, true)?)),
+            Peer::Ministack => systems.push(Box::new(Ministack::find(&peers)?)),
             Peer::None => {}
         }
     }

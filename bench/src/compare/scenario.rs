@@ -9,7 +9,7 @@ use anyhow::Context;
 use crate::compare::load_run;
 use crate::compare::measurement::Measurement;
 use crate::compare::options::CompareOptions;
-use crate::compare::system::{Running, System};
+use crate::compare::system::{Protocol, Running, System};
 use crate::load::report::LoadReport;
 use crate::measure::process_use::{CpuSeconds, ResidentMemory};
 use crate::wire::Connection;
@@ -24,6 +24,10 @@ pub trait Scenario {
     fn groups(&self) -> Vec<&'static str>;
     /// One line: what is done.
     fn about(&self) -> String;
+    /// What it speaks with a system. Systems that do not speak it are left out.
+    fn protocol(&self) -> Protocol {
+        Protocol::Kafka
+    }
     /// Whether it starts brokers of its own, and so needs none that runs.
     fn starts_its_own(&self) -> bool {
         false
@@ -64,12 +68,17 @@ impl Stand<'_> {
         self.running.as_deref().context("this scenario needs a broker that runs")
     }
 
-    /// What clients connect to.
+    /// What Kafka's clients connect to.
     pub fn address(&self) -> anyhow::Result<String> {
         Ok(self.running()?.place().address())
     }
 
-    /// A connection to it.
+    /// What Kinesis' clients connect to.
+    pub fn kinesis_address(&self) -> anyhow::Result<String> {
+        Ok(self.system.kinesis_address(self.running()?.place()))
+    }
+
+    /// A connection to its Kafka door.
     pub fn connect(&self) -> anyhow::Result<Connection> {
         Connection::open(&self.address()?)
     }
@@ -84,6 +93,18 @@ impl Stand<'_> {
                 .into();
         arguments.extend(more.split_ascii_whitespace().map(str::to_owned));
         Ok(arguments)
+    }
+
+    /// Runs one of the load generator's Kinesis loads on `stream` of the system, followed by `more`.
+    pub fn run_kinesis(&self, load: &str, stream: &str, more: &str) -> anyhow::Result<LoadReport> {
+        let pid = self.running()?.pid().to_string();
+        let endpoint = self.kinesis_address()?;
+        let mut arguments: Vec<String> =
+            [load, "--endpoint", &endpoint, "--stream", stream, "--server-pid", &pid]
+                .map(str::to_owned)
+                .into();
+        arguments.extend(more.split_ascii_whitespace().map(str::to_owned));
+        load_run::run(&arguments)
     }
 
     /// Runs the load generator on the system.

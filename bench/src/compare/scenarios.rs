@@ -3,6 +3,7 @@
 mod connections;
 mod consume;
 mod end_to_end;
+mod kinesis;
 mod mixed;
 mod partitions;
 mod produce;
@@ -10,6 +11,7 @@ mod recovery;
 mod start;
 
 use crate::compare::scenario::Scenario;
+use crate::kinesis::body::Encoding;
 use crate::load::options::Acks;
 
 /// Every scenario, in the order in which they run.
@@ -53,6 +55,14 @@ pub fn all() -> Vec<Box<dyn Scenario>> {
     scenarios.push(Box::new(connections::Connections { active: 1_000, idle: 10_000 }));
     scenarios.push(Box::new(start::Start));
     scenarios.push(Box::new(recovery::Recovery));
+    for encoding in [Encoding::Json, Encoding::Cbor] {
+        scenarios.push(Box::new(kinesis::PutRecords { encoding }));
+    }
+    scenarios.push(Box::new(kinesis::PutRecord));
+    for encoding in [Encoding::Json, Encoding::Cbor] {
+        scenarios.push(Box::new(kinesis::GetRecords { encoding }));
+    }
+    scenarios.push(Box::new(kinesis::SubscribeToShard));
     scenarios
 }
 

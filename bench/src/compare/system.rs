@@ -9,8 +9,20 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::kinesis::control;
 use crate::measure::process_use::CpuSeconds;
 use crate::wire::Connection;
+
+/// What clients speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Protocol {
+    /// Kafka's.
+    Kafka,
+    /// Kinesis', as far as everybody has it.
+    Kinesis,
+    /// Kinesis', with SubscribeToShard.
+    KinesisFanOut,
+}
 
 /// A kind of broker, set up in one way.
 pub trait System {
@@ -21,6 +33,14 @@ pub trait System {
     /// What has become of a record when it is acknowledged. Figures of different classes are never compared
     /// without it.
     fn durability(&self) -> &str;
+    /// Whether it speaks a protocol. Unless it says otherwise: Kafka's only.
+    fn speaks(&self, protocol: Protocol) -> bool {
+        protocol == Protocol::Kafka
+    }
+    /// Where Kinesis' clients connect, if it speaks their protocol.
+    fn kinesis_address(&self, place: &Place) -> String {
+        place.address()
+    }
     /// Makes an empty data folder ready for the first start.
     fn prepare(&self, place: &Place) -> anyhow::Result<()>;
     /// The command that starts it, in the foreground.
@@ -32,9 +52,9 @@ pub trait System {
 pub struct Place {
     /// Its data, and what is written for it.
     pub folder: PathBuf,
-    /// Where Kafka clients connect, on loopback.
+    /// Where clients connect, on loopback.
     pub port: u16,
-    /// A second port, for what a broker says to itself.
+    /// A second port: for what a broker says to itself, or for a second protocol.
     pub second_port: u16,
     /// Whether it is stopped for minutes and goes on as if nothing had been: no timeout of its own may notice.
     pub is_paused: bool,
@@ -92,6 +112,7 @@ pub struct Running {
     child: Child,
     place: Place,
     name: String,
+    speaks_kafka: bool,
 }
 
 const READY_PATIENCE: Duration = Duration::from_secs(300);
@@ -107,7 +128,12 @@ impl Running {
         let child = command
             .spawn()
             .with_context(|| format!("{} cannot be started ({command:?})", system.name()))?;
-        Ok(Running { child, place: place.clone(), name: system.name().to_owned() })
+        Ok(Running {
+            child,
+            place: place.clone(),
+            name: system.name().to_owned(),
+            speaks_kafka: system.speaks(Protocol::Kafka),
+        })
     }
 
     /// Starts `system` and waits until it answers.
@@ -117,8 +143,12 @@ impl Running {
         Ok(running)
     }
 
-    /// Waits until it answers a Metadata request with a broker in it.
+    /// Waits until it answers a Metadata request with a broker in it, or, if it does not speak Kafka's protocol, a
+    /// request of Kinesis'.
     pub fn wait_until_ready(&mut self) -> anyhow::Result<()> {
+        if !self.speaks_kafka {
+            return self.retry_until(control::is_ready);
+        }
         let ready = |connection: &mut Connection| {
             connection.metadata(None).is_ok_and(|metadata| !metadata.brokers.is_empty())
         };

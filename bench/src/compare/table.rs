@@ -65,7 +65,7 @@ impl Results {
         let _ = writeln!(page, "| rounds | {} |", self.rounds);
         let _ = writeln!(
             page,
-            "| before | page cache filled with {} GiB; each system warmed up with {} GB written and read |",
+            "| before | page cache filled with {} GiB; each Kafka door warmed up with {} GB written and read |",
             self.page_cache_fill_gibibytes, self.warm_up_gigabytes
         );
         page.push_str("\n| system | version | an acknowledged record is |\n|---|---|---|\n");
@@ -92,6 +92,8 @@ impl ScenarioResults {
             "## {}\n{}. Load average before: {}.\n\n",
             self.name, self.about, self.load_average
         );
+        let systems: Vec<&SystemResults> =
+            systems.iter().filter(|system| self.rounds.contains_key(&system.name)).collect();
         let Some((ours, others)) = systems.split_first() else { return text };
         let mut heads: Vec<String> = systems.iter().map(|system| system.name.clone()).collect();
         heads.extend(others.iter().map(|other| format!("{} / {}", ours.name, other.name)));
@@ -140,10 +142,15 @@ impl ScenarioResults {
         )
     }
 
-    // Every system yields the same figures, unless it failed.
+    // Every system yields the same figures, unless it failed; some have more behind them.
     fn figures(&self) -> Vec<Figure> {
-        let mut measurements = self.rounds.values().flatten();
-        measurements.next().map(|measurement| measurement.0.clone()).unwrap_or_default()
+        let mut figures: Vec<Figure> = Vec::new();
+        for figure in self.rounds.values().flatten().flat_map(|measurement| &measurement.0) {
+            if !figures.iter().any(|known| known.name == figure.name) {
+                figures.push(figure.clone());
+            }
+        }
+        figures
     }
 
     /// The rounds' values of one figure of one system.
@@ -225,5 +232,15 @@ mod tests {
         let table = results.markdown(&[system("ours"), system("theirs")]);
         assert!(table.contains("| MB/s ↑ | 300 [200–400] | – | – |"), "{table}");
         assert!(table.contains("theirs failed"), "{table}");
+    }
+
+    #[test]
+    fn who_has_more_figures_shows_them_and_who_took_no_part_has_no_column() {
+        let mut results = results();
+        results.rounds.get_mut("theirs").unwrap()[0].add("seconds", Better::Lower, 4.0);
+        let table =
+            results.markdown(&[system("ours"), system("theirs"), system("on another protocol")]);
+        assert!(table.contains("| seconds ↓ | – | 4.00 [4.00–4.00] | – |"), "{table}");
+        assert!(!table.contains("on another protocol"), "{table}");
     }
 }

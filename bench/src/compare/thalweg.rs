@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use anyhow::Context;
 
-use crate::compare::system::{Place, System};
+use crate::compare::system::{Place, Protocol, System};
 
 /// This broker, as a binary and the arguments of its `serve`.
 pub struct Thalweg {
@@ -62,6 +62,14 @@ impl System for Thalweg {
         "on the disk before the acknowledgement"
     }
 
+    fn speaks(&self, _protocol: Protocol) -> bool {
+        true
+    }
+
+    fn kinesis_address(&self, place: &Place) -> String {
+        format!("127.0.0.1:{}", place.second_port)
+    }
+
     fn prepare(&self, _place: &Place) -> anyhow::Result<()> {
         Ok(())
     }
@@ -73,7 +81,7 @@ impl System for Thalweg {
             .arg("--data-dir")
             .arg(place.data())
             .args(["--kafka-listen", &place.address()])
-            .args(["--aws-listen", &format!("127.0.0.1:{}", place.second_port)])
+            .args(["--aws-listen", &self.kinesis_address(place)])
             // Two builds may run at once, and only one could have the usual port.
             .args(["--admin-listen", "off"]);
         if let Some(cores) = self.cores {

@@ -37,7 +37,7 @@ pub struct Window {
 }
 
 impl Window {
-    fn holds(&self, at_ns: u64) -> bool {
+    pub(crate) fn holds(&self, at_ns: u64) -> bool {
         (self.from_ns..self.until_ns).contains(&at_ns)
     }
 }
