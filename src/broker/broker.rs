@@ -19,8 +19,8 @@ use state::catalog::Catalog;
 
 use crate::{
     BrokerError, BrokerSettings, DataDirectory, Outcome, consumer_groups::coordinator::Coordinator,
-    core_counts::Given, data_directory::Meta, groups::GroupSlots, transactional_append::Verifying,
-    worker_leases::Workers,
+    core_counts::Given, data_directory::Meta, groups::GroupSlots, scaling::ScalingCounters,
+    transactional_append::Verifying, worker_leases::Workers,
 };
 
 /// One core's share of the broker: its lanes, and a replica of the catalog.
@@ -59,6 +59,8 @@ pub struct Broker {
     pub(crate) consumer_groups: Coordinator,
     /// Workers that share leases with groups.
     pub(crate) workers: Workers,
+    /// On the catalog's core: what streams on demand were changed.
+    pub(crate) scaled: ScalingCounters,
 }
 
 /// The part of the memory that tails may take; the rest is for requests and replies.
@@ -100,6 +102,7 @@ impl Broker {
             group_slots: GroupSlots::default(),
             consumer_groups: Coordinator::default(),
             workers: Workers::default(),
+            scaled: ScalingCounters::default(),
         }
     }
 

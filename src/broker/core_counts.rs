@@ -13,7 +13,7 @@ use model::{CoreId, TopicId, TopicName};
 use partition::ReadCounts;
 use state::catalog::Catalog;
 
-use crate::{Broker, FetchRequest, Fetched, Outcome};
+use crate::{Broker, FetchRequest, Fetched, Outcome, ScalingCounts};
 
 /// One core's numbers.
 #[derive(Debug, Clone)]
@@ -48,6 +48,8 @@ pub struct CoreCounts {
     pub tail_max_bytes: usize,
     /// The disk is full: records are refused.
     pub storage_is_full: bool,
+    /// What was done to streams on demand; nothing but on the catalog's core.
+    pub scaled: ScalingCounts,
 }
 
 /// What came in and went out.
@@ -139,6 +141,7 @@ impl Broker {
             tail_unwritten_bytes: self.storage.unflushed_bytes(),
             tail_max_bytes: self.tail_memory_bytes,
             storage_is_full: self.is_storage_full(),
+            scaled: self.scaled.counts(),
         }
     }
 

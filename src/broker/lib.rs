@@ -33,6 +33,7 @@ pub mod offsets;
 pub mod operations;
 mod producer_ids;
 pub mod reshard;
+mod scaling;
 pub mod settings;
 mod standing_reads;
 pub mod start;
@@ -57,6 +58,7 @@ pub use group_offsets::{
 pub use handle::BrokerHandle;
 pub use operations::*;
 pub use reshard::Resharding;
+pub use scaling::ScalingCounts;
 pub use settings::{BrokerSettings, StorageSettings};
 pub use standing_reads::StandingReads;
 pub use start::{RecoverySummary, RunningBroker, StartError};

@@ -1,12 +1,13 @@
-//! What a core does beside serving: checkpoints, retention, compaction, and clearing away the
-//! files of deleted topics. All of it at low priority.
+//! What a core does beside serving: checkpoints, retention, compaction, clearing away the files of
+//! deleted topics, and on the catalog's core looking at the load of streams on demand. Nearly all
+//! of it at low priority.
 
 use std::{rc::Rc, time::Duration};
 
 use lane::{Checkpoint, LaneError, OwnedPartition};
 use model::LaneId;
 
-use crate::{Broker, settings::StorageSettings};
+use crate::{Broker, catalog_change::CATALOG_CORE, settings::StorageSettings};
 
 /// How often the checkpoint's conditions are looked at.
 const CHECKPOINT_LOOK: Duration = Duration::from_millis(100);
@@ -60,7 +61,10 @@ pub(crate) fn start(broker: &Rc<Broker>) {
     runtime::spawn("consumer sessions", async move { sessions.keep_consumer_sessions().await });
     let offsets = Rc::clone(broker);
     runtime::spawn_background("offsets", async move { offsets.keep_offsets().await });
-    if broker.core.index() == 0 {
+    if broker.core == CATALOG_CORE {
+        // Not in the background: who waits for a change of shards waits for this task.
+        let scaling = Rc::clone(broker);
+        runtime::spawn("scaling", async move { scaling.keep_scaled().await });
         let orphans = Rc::clone(broker);
         runtime::spawn_background("orphans", async move { orphans.remove_orphans().await });
     }

@@ -60,7 +60,7 @@ impl Broker {
             .await?
     }
 
-    fn plan_reshard(
+    pub(crate) fn plan_reshard(
         &self,
         catalog: &Catalog,
         id: TopicId,

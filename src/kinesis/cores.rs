@@ -25,7 +25,7 @@ use state::{
 };
 
 use crate::{
-    AWS_LIMITS, ON_DEMAND, STREAM_LIMITS_CONFIG, STREAM_LIMITS_DEFAULT_CONFIG, STREAM_MODE_CONFIG,
+    AWS_LIMITS, STREAM_LIMITS_CONFIG, STREAM_LIMITS_DEFAULT_CONFIG,
     log::{
         AccountView, Answer, Followed, Log, RoutedShard, Routes, ShardLook, ShardRead, Standing,
         StreamKey, StreamView,
@@ -160,7 +160,7 @@ impl Log for BrokerLog {
                 settings: catalog.account(),
                 shards_max: catalog.partitions_max(),
                 open_shards: catalog.topics().map(|topic| topic.shards.open_count()).sum(),
-                on_demand_streams: catalog.topics().filter(|topic| is_on_demand(topic)).count(),
+                on_demand_streams: catalog.topics().filter(|topic| topic.is_on_demand()).count(),
             }
         };
         self.handle.ask(account).await
@@ -259,7 +259,7 @@ fn without_shards(catalog: &Catalog, topic: &Topic) -> StreamView {
         name: topic.name.clone(),
         created: topic.created,
         config: (*topic.effective).clone(),
-        on_demand: is_on_demand(topic),
+        on_demand: topic.is_on_demand(),
         is_limited: is_limited(catalog, topic),
         properties: StreamProperties::default(),
         shards: Vec::new(),
@@ -273,10 +273,6 @@ fn is_limited(catalog: &Catalog, topic: &Topic) -> bool {
             .broker_value(STREAM_LIMITS_DEFAULT_CONFIG)
             .is_some_and(|limits| limits == AWS_LIMITS),
     }
-}
-
-fn is_on_demand(topic: &Topic) -> bool {
-    topic.overrides.get(STREAM_MODE_CONFIG).is_some_and(|mode| mode == ON_DEMAND)
 }
 
 /// How a catalog has what is followed.

@@ -30,7 +30,7 @@ pub struct StreamView {
     pub created: Timestamp,
     /// Its effective settings.
     pub config: TopicConfig,
-    /// Whether it was made to scale by itself. (It does not yet; the mode is kept and shown.)
+    /// Whether its shards follow its load.
     pub on_demand: bool,
     /// Whether it is held to AWS's limits of throughput.
     pub is_limited: bool,

@@ -1,7 +1,8 @@
 //! Deterministic state machines: what the broker knows besides the records themselves.
 //!
 //! Owns: the [`catalog`] (topics, where their partitions live, settings, producer-id blocks), the
-//! [`shards`] that Kinesis sees over a topic's partitions, the [`producers`] whose sequences a
+//! [`shards`] that Kinesis sees over a topic's partitions and how they follow the load
+//! ([`scaling`]), the [`producers`] whose sequences a
 //! partition remembers, the coordinator of [`transactions`], the consumer [`groups`] and their
 //! [`leases`], and the [`configs`] (every setting by Kafka's name).
 //!
@@ -20,6 +21,7 @@ pub mod configs;
 pub mod groups;
 pub mod leases;
 pub mod producers;
+pub mod scaling;
 pub mod shards;
 pub mod transactions;
 mod versioned;

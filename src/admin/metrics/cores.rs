@@ -60,6 +60,7 @@ pub(crate) fn show_topics(page: &mut Page, lines: &[Line]) {
 
 pub(crate) fn show(page: &mut Page, cores: &[CoreCounts]) {
     show_inventory(page, cores);
+    show_scaling(page, cores);
     show_journals(page, cores);
     show_reads(page, cores);
     show_memory(page, cores);
@@ -84,6 +85,20 @@ fn show_inventory(page: &mut Page, cores: &[CoreCounts]) {
         "thalweg_storage_full",
         "1 while a core refuses records because the disk is full.",
         |family| each(cores, |core, name| family.sample(&[("core", name)], core.storage_is_full)),
+    );
+}
+
+fn show_scaling(page: &mut Page, cores: &[CoreCounts]) {
+    let sum = |value: fn(&CoreCounts) -> u64| cores.iter().map(value).sum::<u64>();
+    page.counter(
+        "thalweg_stream_scaling_total",
+        "Shards of on_demand streams that were split by load (split), pairs of them that were \
+         merged (merge), and changes that could not be made (refused).",
+        |family| {
+            family.sample(&[("change", "split")], sum(|core| core.scaled.splits));
+            family.sample(&[("change", "merge")], sum(|core| core.scaled.merges));
+            family.sample(&[("change", "refused")], sum(|core| core.scaled.refused));
+        },
     );
 }
 

@@ -149,6 +149,7 @@ mod tests {
             tail_unwritten_bytes: 0,
             tail_max_bytes: 0,
             storage_is_full: false,
+            scaled: broker::ScalingCounts::default(),
         }
     }
 

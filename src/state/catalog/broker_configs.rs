@@ -3,7 +3,10 @@
 use model::TopicConfig;
 
 use super::{Catalog, CatalogCommand, CatalogError, OverrideChange, Topic};
-use crate::configs::{self, ConfigChange, ConfigEntry, ConfigError, Overrides};
+use crate::{
+    configs::{self, ConfigChange, ConfigEntry, ConfigError, Overrides},
+    scaling::ScalingLimits,
+};
 
 impl Catalog {
     /// Takes this broker's id and its static settings (`--set key=value`), which
@@ -41,6 +44,11 @@ impl Catalog {
     /// The effective settings that a topic with these settings of its own would have.
     pub fn effective(&self, overrides: &Overrides) -> TopicConfig {
         configs::resolve_topic(overrides, &self.broker)
+    }
+
+    /// When a topic's shards are split and merged, if it is a stream on demand.
+    pub fn scaling_limits(&self, topic: &Topic) -> ScalingLimits {
+        ScalingLimits::resolve(&topic.overrides, &self.broker)
     }
 
     /// All settings of a topic, by name.

@@ -31,7 +31,17 @@ pub struct Topic {
     pub stream: StreamProperties,
 }
 
+/// The topic setting that keeps a stream's mode …
+const STREAM_MODE: &str = "stream.mode";
+/// … and what it is when the stream's shards follow its load.
+const ON_DEMAND: &str = "on_demand";
+
 impl Topic {
+    /// Whether its shards are split and merged as its load asks for.
+    pub fn is_on_demand(&self) -> bool {
+        self.overrides.get(STREAM_MODE).is_some_and(|mode| mode == ON_DEMAND)
+    }
+
     /// The shards once partitions have joined. `closing_offsets` are the log ends of those there
     /// are.
     pub(super) fn shards_after(

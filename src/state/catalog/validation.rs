@@ -58,7 +58,7 @@ impl Catalog {
             return Err(CatalogError::no_partitions());
         }
         self.check_room(partitions)?;
-        let configs = configs::validate_topic_overrides(request.configs)?;
+        let configs = configs::validate_topic_overrides(request.configs, &self.broker)?;
         Ok(ValidatedTopic { name, partitions, configs })
     }
 

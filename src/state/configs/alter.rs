@@ -6,6 +6,7 @@ use super::{
     BrokerLayers, ConfigDefinition, ConfigError, ConfigType, Overrides, broker_table,
     definition::Dynamic, group_table, resolve_topic, topic_table, value::split_list,
 };
+use crate::scaling::ScalingLimits;
 
 /// One change of one setting (IncrementalAlterConfigs; AlterConfigs only sets).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,10 +62,11 @@ pub fn validate_static(configs: &Overrides) -> Result<(), ConfigError> {
     check_conflicts(&Overrides::new(), &broker)
 }
 
-/// Whether a topic can be made with these settings of its own. Of a name given twice the last
-/// counts.
+/// Whether a topic can be made with these settings of its own, under the broker's. Of a name given
+/// twice the last counts.
 pub fn validate_topic_overrides(
     configs: &[(String, Option<String>)],
+    broker: &BrokerLayers,
 ) -> Result<Overrides, ConfigError> {
     let mut overrides = Overrides::new();
     for (name, value) in configs {
@@ -73,7 +75,7 @@ pub fn validate_topic_overrides(
         definition.accept(value)?;
         overrides.insert(name.clone(), value.trim().to_owned());
     }
-    check_conflicts(&overrides, &BrokerLayers::default())?;
+    check_conflicts(&overrides, broker)?;
     Ok(overrides)
 }
 
@@ -195,6 +197,7 @@ fn check_names_are_unique(changes: &[ConfigChange]) -> Result<(), ConfigError> {
 
 fn check_conflicts(overrides: &Overrides, broker: &BrokerLayers) -> Result<(), ConfigError> {
     check_group_times(broker)?;
+    ScalingLimits::resolve(overrides, broker).check()?;
     let config = resolve_topic(overrides, broker);
     let (least, most) = (config.min_compaction_lag_ms, config.max_compaction_lag_ms);
     if least <= most {

@@ -32,7 +32,7 @@ pub use self::{
     },
     error::ConfigError,
     layers::BrokerLayers,
-    resolve::resolve_topic,
+    resolve::{resolve_topic, topic_number},
 };
 
 /// Settings that were given, by name.

@@ -60,6 +60,14 @@ impl ConfigDefinition {
     }
 }
 
+/// A topic's setting that is a number, from its own and the broker's.
+pub fn topic_number(overrides: &Overrides, broker: &BrokerLayers, name: &str) -> Option<i64> {
+    match topic_table::find(name)?.resolve(overrides, broker)? {
+        Value::Number(number) => Some(number),
+        _ => None,
+    }
+}
+
 /// A topic's effective settings, from its own and the broker's.
 pub fn resolve_topic(overrides: &Overrides, broker: &BrokerLayers) -> TopicConfig {
     let value = |name| topic_table::find(name).and_then(|d| d.resolve(overrides, broker));

@@ -15,7 +15,8 @@ fn broker(fixed: &[(&str, &str)]) -> BrokerLayers {
 }
 
 fn create(name: &str, value: &str) -> Result<Overrides, ConfigError> {
-    validate_topic_overrides(&[(name.to_owned(), Some(value.to_owned()))])
+    let given = [(name.to_owned(), Some(value.to_owned()))];
+    validate_topic_overrides(&given, &BrokerLayers::default())
 }
 
 fn said<T: std::fmt::Debug>(result: Result<T, ConfigError>) -> String {
@@ -112,7 +113,7 @@ fn a_topic_setting_and_its_broker_synonyms_mean_the_same() {
 }
 
 /// All of `LogConfig` in Kafka 4.3.1 that is not internal, as its `configDefCopy()` lists it, and
-/// the three of ours.
+/// ours.
 #[test]
 fn every_setting_that_kafka_documents_is_listed_with_its_default() {
     let kafka = "cleanup.policy=delete compression.gzip.level=-1 compression.lz4.level=9 \
@@ -128,7 +129,12 @@ fn every_setting_that_kafka_documents_is_listed_with_its_default() {
         preallocate=false remote.log.copy.disable=false remote.log.delete.on.disable=false \
         remote.storage.enable=false retention.bytes=-1 retention.ms=604800000 \
         segment.bytes=1073741824 segment.index.bytes=10485760 segment.jitter.ms=0 \
-        segment.ms=604800000 stream.limits=none stream.mode=provisioned unclean.leader.election.enable=false write.caching=false";
+        segment.ms=604800000 stream.limits=none stream.mode=provisioned \
+        stream.scaling.cooldown.ms=60000 stream.scaling.merge.after.ms=86400000 \
+        stream.scaling.merge.bytes.per.second=131072 stream.scaling.merge.records.per.second=125 \
+        stream.scaling.shards.max=200 stream.scaling.shards.min=4 \
+        stream.scaling.split.bytes.per.second=524288 stream.scaling.split.records.per.second=500 \
+        stream.scaling.window.ms=60000 unclean.leader.election.enable=false write.caching=false";
     let listed: Vec<_> = topic_entries(&Overrides::new(), &BrokerLayers::default())
         .into_iter()
         .map(|entry| {
@@ -248,16 +254,36 @@ fn what_does_not_act_takes_its_default_only() {
 fn contradicting_lags_are_refused() {
     let lags = |least: &str, most: &str| {
         let pair = |name: &str, value: &str| (name.to_owned(), Some(value.to_owned()));
-        validate_topic_overrides(&[
-            pair("min.compaction.lag.ms", least),
-            pair("max.compaction.lag.ms", most),
-        ])
+        let given = [pair("min.compaction.lag.ms", least), pair("max.compaction.lag.ms", most)];
+        validate_topic_overrides(&given, &BrokerLayers::default())
     };
     assert_eq!(said(lags("5", "5")), "yes");
     assert_eq!(
         said(lags("10", "5")),
         "conflict topic config setting min.compaction.lag.ms (10) > max.compaction.lag.ms (5)"
     );
+}
+
+#[test]
+fn contradicting_bounds_of_scaling_are_refused_as_they_are_in_force() {
+    let bytes = "stream.scaling.split.bytes.per.second";
+    let nothing = BrokerLayers::default();
+    let lower = broker(&[("stream_scaling_merge_bytes_per_second_default", "10")]);
+    let made = |value: &str, broker| {
+        said(validate_topic_overrides(&[(bytes.to_owned(), Some(value.to_owned()))], broker))
+    };
+    assert_eq!(made("262144", &nothing), "yes");
+    assert_eq!(
+        made("262143", &nothing),
+        "stream.scaling.merge.bytes.per.second (131072) must not be greater than half of \
+         stream.scaling.split.bytes.per.second (262143): what was merged would be split again"
+    );
+    assert_eq!(made("262143", &lower), "yes", "the broker merges later");
+    let judged = |pairs: &[(&str, &str)]| said(validate_static(&given(pairs)));
+    assert!(judged(&[("stream_scaling_shards_max_default", "3")]).contains("shards.min (4)"));
+    assert!(judged(&[("stream_scaling_merge_records_per_second_default", "251")]).contains("251"));
+    let changes = [set("stream.scaling.shards.min", "201")];
+    assert!(said(alter_topic(&Overrides::new(), &changes, &nothing)).contains("(201)"));
 }
 
 #[test]

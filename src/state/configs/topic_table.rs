@@ -1,5 +1,5 @@
-//! Every setting of a topic that Apache Kafka 4.3 documents, `write.caching`, `stream.mode`, and
-//! `stream.limits`.
+//! Every setting of a topic that Apache Kafka 4.3 documents, `write.caching`, and those of streams
+//! (`stream.…`).
 //!
 //! Names, types, defaults and bounds are those of Kafka's `LogConfig`.
 
@@ -137,7 +137,25 @@ pub static TOPIC_CONFIGS: &[ConfigDefinition] = &[
     of("stream.limits", String, "none", OneOf(STREAM_LIMITS), &[same("stream_limits_default")],
         "aws holds Kinesis clients to the throughput that AWS gives a shard, to test how they take it; none does not. Kafka clients are not held to it. Kafka has no such setting."),
     of("stream.mode", String, "provisioned", OneOf(STREAM_MODES), &[],
-        "What Kinesis clients see as the stream's mode: provisioned or on_demand. An on_demand stream begins with four shards; shards do not split by themselves yet. Kafka has no such setting."),
+        "What Kinesis clients see as the stream's mode: provisioned or on_demand. The shards of an on_demand stream are split and merged as their load asks for, within the bounds of stream.scaling.*. Kafka has no such setting."),
+    of("stream.scaling.cooldown.ms", Long, "60000", AtLeast(0), &[ms("stream_scaling_cooldown_ms_default")],
+        "How long the shards of an on_demand stream stay as they are after a change by load. Kafka has no such setting."),
+    of("stream.scaling.merge.after.ms", Long, "86400000", AtLeast(0), &[ms("stream_scaling_merge_after_ms_default")],
+        "How long two neighbouring shards of an on_demand stream must take little until they are merged, and how long Kafka's producers must write nothing to the topic. Kafka has no such setting."),
+    of("stream.scaling.merge.bytes.per.second", Long, "131072", AtLeast(0), &[same("stream_scaling_merge_bytes_per_second_default")],
+        "Two neighbouring shards of an on_demand stream take little while they take fewer bytes than this together; at most half of stream.scaling.split.bytes.per.second. 0 merges none. Kafka has no such setting."),
+    of("stream.scaling.merge.records.per.second", Long, "125", AtLeast(0), &[same("stream_scaling_merge_records_per_second_default")],
+        "The same for records; both must be fewer. 0 merges none. Kafka has no such setting."),
+    of("stream.scaling.shards.max", Int, "200", Between(1, 10_000), &[same("stream_scaling_shards_max_default")],
+        "The shards of an on_demand stream are split by load until there are so many. Kafka has no such setting."),
+    of("stream.scaling.shards.min", Int, "4", Between(1, 10_000), &[same("stream_scaling_shards_min_default")],
+        "The shards of an on_demand stream are merged until there are so many. A stream with fewer is not split for this. Kafka has no such setting."),
+    of("stream.scaling.split.bytes.per.second", Long, "524288", AtLeast(1), &[same("stream_scaling_split_bytes_per_second_default")],
+        "A shard of an on_demand stream is split when it takes more bytes than this, on average over stream.scaling.window.ms. Bytes of batches count as they are stored. Kafka has no such setting."),
+    of("stream.scaling.split.records.per.second", Long, "500", AtLeast(1), &[same("stream_scaling_split_records_per_second_default")],
+        "The same for records; either is enough. Kafka has no such setting."),
+    of("stream.scaling.window.ms", Long, "60000", AtLeast(100), &[ms("stream_scaling_window_ms_default")],
+        "The time over which the load of an on_demand stream's shards is averaged. A new shard is judged once it is that old. Kafka has no such setting."),
     idle(of("unclean.leader.election.enable", Boolean, "false", Any, &[same("unclean.leader.election.enable")],
         "Let a replica lead that may lack records, as the last resort.")),
     of("write.caching", Boolean, "false", Any, &[same("write_caching_default")],
