@@ -17,7 +17,7 @@
 //! about streams: that is `kinesis`.
 //!
 //! **Where to start reading.** [`serve`], then `exchange.rs` (the life of one request), then
-//! `kinesis_service.rs` (which operation calls what). `encoding.rs` for JSON and CBOR,
+//! `kinesis_service.rs` (which operation calls what). `encoding.rs` for JSON and CBOR (whose tokens are `aws_cbor`'s),
 //! `shard_events.rs` and `event_body.rs` for answers that go on, `signature/mod.rs`, `tls.rs`.
 
 mod cbor;
@@ -45,6 +45,8 @@ pub use server::{AwsServer, ServeError, serve, serve_secured};
 pub use signature::{Credentials, CredentialsError};
 pub use tls::{IdentityError, TlsSource};
 
+#[cfg(test)]
+mod cbor_tests;
 #[cfg(test)]
 mod http2_tests;
 #[cfg(test)]

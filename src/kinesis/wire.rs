@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use aws_cbor::TIMESTAMP;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use model::Timestamp;
@@ -57,9 +58,6 @@ impl Visitor<'_> for BlobVisitor {
         Ok(Blob(Bytes::copy_from_slice(bytes)))
     }
 }
-
-/// The name under which a binary format is given a [`Time`], so that it can mark it as one.
-pub const TIMESTAMP: &str = "Timestamp";
 
 /// A point in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -19,6 +19,7 @@ const ROOMS: &[&[&str]] = &[
     &["model"],
     &["batch"],
     &["metrics"],
+    &["aws_cbor"],
     &["runtime"],
     &["journal"],
     &["partition"],

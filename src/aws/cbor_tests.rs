@@ -13,24 +13,24 @@ use proptest::prelude::*;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::encoding::Encoding;
+use crate::{cbor, encoding::Encoding};
 
 fn refusal<T: serde::de::DeserializeOwned + std::fmt::Debug>(body: &[u8]) -> String {
-    let fault = super::decode::<T>(body).unwrap_err();
+    let fault = cbor::decode::<T>(body).unwrap_err();
     assert_eq!((fault.status, fault.code), (400, "SerializationException"));
     fault.message.unwrap().into_owned()
 }
 
 /// CBOR of a JSON value.
 fn as_cbor(value: &serde_json::Value) -> Vec<u8> {
-    super::encode(value).unwrap()
+    cbor::encode(value).unwrap()
 }
 
 #[test]
 fn a_request_as_the_java_sdk_writes_it_is_read() {
     // {"StreamName": "s", "Data": h'00ff', "PartitionKey": "k"}, of indefinite length.
     let body = b"\xbf\x6aStreamName\x61s\x64Data\x42\x00\xff\x6cPartitionKey\x61k\xff";
-    let request: PutRecord = super::decode(body).unwrap();
+    let request: PutRecord = cbor::decode(body).unwrap();
     assert_eq!(request.stream_name.as_deref(), Some("s"));
     assert_eq!(request.data, Some(Blob(Bytes::from_static(b"\x00\xff"))));
 
@@ -41,7 +41,7 @@ fn a_request_as_the_java_sdk_writes_it_is_read() {
         b"\x1b\x00\x00\x01\x8b\xcf\xe5\x68\x7b",
     ] {
         let body = [&b"\xbf\x69Timestamp"[..], time, b"\xff"].concat();
-        let request: GetShardIterator = super::decode(&body).unwrap();
+        let request: GetShardIterator = cbor::decode(&body).unwrap();
         assert_eq!(request.timestamp, Some(Time(Timestamp(1_700_000_000_123))), "{time:x?}");
     }
 }
@@ -50,10 +50,10 @@ fn a_request_as_the_java_sdk_writes_it_is_read() {
 fn texts_and_blobs_may_come_in_parts_and_unknown_members_are_passed_over() {
     let body = b"\xbf\x7f\x64Stre\x66amName\xff\x7f\x61a\x60\x62bc\xff\x64Data\x5f\x41\x01\x42\x02\x03\xff\
                  \x65Other\x9f\x01\x20\xf9\x3c\x00\xf6\xf7\xf5\xc0\x60\xa1\x01\x80\xff\xff";
-    let request: PutRecord = super::decode(body).unwrap();
+    let request: PutRecord = cbor::decode(body).unwrap();
     assert_eq!(request.stream_name.as_deref(), Some("abc"));
     assert_eq!(request.data, Some(Blob(Bytes::from_static(&[1, 2, 3]))));
-    let nothing: PutRecord = super::decode(b"\xa1\x64Data\xf6").unwrap();
+    let nothing: PutRecord = cbor::decode(b"\xa1\x64Data\xf6").unwrap();
     assert_eq!(nothing.data, None);
 }
 
@@ -93,10 +93,10 @@ fn counts_and_depths_are_not_believed() {
     }
     // Tags nest without depth.
     let body = [&b"\xa1\x61x"[..], &vec![0xc1; 1 << 20], b"\x00"].concat();
-    super::decode::<PutRecord>(&body).unwrap();
+    cbor::decode::<PutRecord>(&body).unwrap();
     // Of five million records no more are kept than refuse the request.
     let body = [&b"\xa1\x67Records\x9f"[..], &vec![0xa0; 5_000_000], b"\xff"].concat();
-    assert_eq!(super::decode::<PutRecords>(&body).unwrap().records.unwrap().len(), 501);
+    assert_eq!(cbor::decode::<PutRecords>(&body).unwrap().records.unwrap().len(), 501);
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn an_answer_has_times_under_tag_1_and_blobs_as_bytes() {
         partition_key: "k".into(),
         encryption_type: "NONE",
     };
-    let bytes = super::encode(&record).unwrap();
+    let bytes = cbor::encode(&record).unwrap();
     let has = |part: &[u8]| bytes.windows(part.len()).any(|window| window == part);
     assert!(has(b"\xc1\x1b\x00\x00\x01\x8b\xcf\xe5\x68\x7b"), "{bytes:x?}");
     assert!(has(b"\x64Data\x42\x00\xff"), "{bytes:x?}");
@@ -185,14 +185,14 @@ proptest! {
     #[test]
     fn any_value_is_read_back(members in prop::collection::btree_map(".{0,8}", any_json(), 0..6)) {
         let value = json!(members);
-        prop_assert_eq!(super::decode::<serde_json::Value>(&as_cbor(&value)).unwrap(), value);
+        prop_assert_eq!(cbor::decode::<serde_json::Value>(&as_cbor(&value)).unwrap(), value);
     }
 
     #[test]
     fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        let _ = super::decode::<serde_json::Value>(&bytes);
-        let _ = super::decode::<PutRecords>(&[&b"\xbf\x67Records"[..], &bytes].concat());
-        let _ = super::decode::<GetShardIterator>(&[&b"\xbf\x69Timestamp"[..], &bytes].concat());
+        let _ = cbor::decode::<serde_json::Value>(&bytes);
+        let _ = cbor::decode::<PutRecords>(&[&b"\xbf\x67Records"[..], &bytes].concat());
+        let _ = cbor::decode::<GetShardIterator>(&[&b"\xbf\x69Timestamp"[..], &bytes].concat());
     }
 
     #[test]
@@ -206,7 +206,7 @@ proptest! {
             let place = place.index(bytes.len());
             bytes[place] = byte;
         }
-        let _ = super::decode::<serde_json::Value>(&bytes);
-        let _ = super::decode::<serde_json::Value>(&bytes[..cut.index(bytes.len())]);
+        let _ = cbor::decode::<serde_json::Value>(&bytes);
+        let _ = cbor::decode::<serde_json::Value>(&bytes[..cut.index(bytes.len())]);
     }
 }

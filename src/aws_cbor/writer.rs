@@ -1,6 +1,5 @@
 //! From an answer to CBOR.
 
-use kinesis::wire::TIMESTAMP;
 use minicbor::{Encoder, data::Tag};
 use serde::{
     Serialize, Serializer,
@@ -10,10 +9,10 @@ use serde::{
     },
 };
 
-use super::{CborError, TIME_TAG};
+use crate::{CborError, TIME_TAG, TIMESTAMP};
 
 /// The bytes of an answer.
-pub(super) fn write<T: Serialize>(answer: &T) -> Result<Vec<u8>, CborError> {
+pub(crate) fn write<T: Serialize + ?Sized>(answer: &T) -> Result<Vec<u8>, CborError> {
     let mut writer = Writer { encoder: Encoder::new(Vec::new()) };
     answer.serialize(&mut writer)?;
     Ok(writer.encoder.into_writer())

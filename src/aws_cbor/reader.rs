@@ -7,10 +7,10 @@ use serde::{
     forward_to_deserialize_any,
 };
 
-use super::{CborError, DEPTH_MAX};
+use crate::{CborError, DEPTH_MAX};
 
 /// Reads a body that is one map and nothing else.
-pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, CborError> {
+pub(crate) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, CborError> {
     let mut reader = Reader { decoder: Decoder::new(body), depth: 0 };
     if !matches!(reader.next_type()?, Type::Map | Type::MapIndef) {
         return Err(CborError("the body is no CBOR map".to_owned()));
