@@ -20,6 +20,7 @@ SPOKEN = {
     "java-async": (HTTP_2, True),
     "node": (HTTP_2, False),
     "go": (HTTP_1, False),
+    "rust": (HTTP_1, False),
 }
 
 

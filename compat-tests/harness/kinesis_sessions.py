@@ -10,6 +10,7 @@ SDKS = {
     "java-async": (*java("new")[:-1], "KinesisSession", "{endpoint}", "async"),
     "node": ("node", "--no-warnings", str(CACHE / "node/kinesis_session.js"), "{endpoint}"),
     "go": (str(CACHE / "go/franz-client"), "kinesis", "{endpoint}"),
+    "rust": (str(CACHE / "kinesis-rust/debug/kinesis-session"), "{endpoint}"),
 }
 
 
