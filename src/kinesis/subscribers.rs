@@ -10,6 +10,9 @@ use tokio::{sync::oneshot, time::Instant};
 
 /// So long after a call that succeeded no other one of the consumer for the shard does.
 const UNDISTURBED: Duration = Duration::from_secs(5);
+/// AWS takes one call a second of a consumer for a shard. After one that succeeded there are other
+/// words for that, so this is how long the next one has to wait after one that failed.
+const BETWEEN_CALLS: Duration = Duration::from_secs(1);
 
 /// One consumer at one shard.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,6 +28,8 @@ pub(crate) struct Place {
 #[derive(Debug, Default)]
 pub(crate) struct Subscribers {
     places: BTreeMap<Place, Subscribed>,
+    /// Calls that failed within the last second, where calls are limited.
+    failed: BTreeMap<Place, Instant>,
     next_turn: u64,
 }
 
@@ -65,12 +70,28 @@ impl Subscribers {
         Ok(Hold { turn, taken_over })
     }
 
+    /// Whether AWS would look at one more call.
+    pub fn admits_call(&self, place: &Place, now: Instant) -> bool {
+        self.failed.get(place).is_none_or(|failed| !is_hurried(*failed, now))
+    }
+
+    /// A call began no subscription.
+    pub fn note_failed(&mut self, place: Place, now: Instant) {
+        self.failed.retain(|_, failed| is_hurried(*failed, now));
+        self.failed.insert(place, now);
+    }
+
     /// A subscription has ended by itself; or was taken over, then there is nothing to do.
     pub fn end(&mut self, place: &Place, turn: u64) {
         if let Some(found) = self.places.get_mut(place).filter(|found| found.turn == turn) {
             found.hold = None;
         }
     }
+}
+
+/// Whether a call comes too soon after one that failed.
+fn is_hurried(failed: Instant, now: Instant) -> bool {
+    now.saturating_duration_since(failed) < BETWEEN_CALLS
 }
 
 #[cfg(test)]
@@ -104,6 +125,21 @@ mod tests {
         subscribers.end(&place("a", 0), first.turn);
         assert!(goes_on(&mut second));
         assert!(subscribers.begin(place("a", 0), at(9999)).is_err());
+    }
+
+    #[test]
+    fn a_call_that_failed_keeps_the_next_one_waiting_for_a_second() {
+        let (mut subscribers, start) = (Subscribers::default(), Instant::now());
+        let at = |ms| start + Duration::from_millis(ms);
+        assert!(subscribers.admits_call(&place("a", 0), at(0)));
+        subscribers.note_failed(place("a", 0), at(0));
+        assert!(!subscribers.admits_call(&place("a", 0), at(999)));
+        assert!(subscribers.admits_call(&place("a", 0), at(1000)));
+        assert!(subscribers.admits_call(&place("a", 1), at(999)));
+        assert!(subscribers.admits_call(&place("b", 0), at(999)));
+        // What is over is forgotten.
+        subscribers.note_failed(place("b", 0), at(1000));
+        assert_eq!(subscribers.failed.len(), 1);
     }
 
     #[test]

@@ -375,3 +375,36 @@ async fn a_limited_stream_pushes_two_mib_a_second() {
     let seconds = 19.0 * 500_001.0 / f64::from(2 << 20);
     assert!((began.elapsed().as_secs_f64() - seconds).abs() < 0.05, "{:?}", began.elapsed());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_limited_stream_looks_at_one_call_a_second_of_those_that_fail() {
+    let (kinesis, arn) = with_consumer(1);
+    let call = || subscribe(&kinesis, request(&arn, "LATEST"));
+    let code = |outcome: Result<Subscription<FakeLog>, ApiError>| match outcome {
+        Ok(_) => "",
+        Err(error) => error.kind.code(),
+    };
+    for (is_limited, expected) in
+        [(false, "ResourceInUseException"), (true, "LimitExceededException")]
+    {
+        advance(5 * SECOND).await;
+        kinesis.log.change("s", |stream| stream.is_limited = is_limited);
+        let subscription = call().unwrap();
+        // Within five seconds of one that succeeded …
+        assert_eq!(code(call()), "ResourceInUseException");
+        // … and within one of the one that failed. That one is not looked at, and so counts for
+        // nothing.
+        advance(SECOND / 2).await;
+        assert_eq!(code(call()), expected);
+        advance(SECOND / 2).await;
+        assert_eq!(code(call()), "ResourceInUseException");
+        drop(subscription);
+    }
+    let wrong = || subscribe(&kinesis, at(&arn, "AT_SEQUENCE_NUMBER", "7"));
+    advance(5 * SECOND).await;
+    assert_eq!(code(wrong()), "InvalidArgumentException");
+    let message = format!("Rate exceeded for consumer {arn} and shard {FIRST}.");
+    assert_eq!(call().err().unwrap().message, message);
+    advance(SECOND).await;
+    assert_eq!(code(call()), "");
+}
