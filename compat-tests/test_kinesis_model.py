@@ -4,6 +4,7 @@ operation that is served, and every operation that is not."""
 import json
 import urllib.error
 import urllib.request
+from pathlib import Path
 from types import SimpleNamespace
 
 import botocore.session
@@ -111,3 +112,14 @@ def test_an_operation_that_is_not_served_says_so(broker, operation):
 
     assert error["__type"] == "NotImplementedException"
     assert operation in error["message"]
+
+
+def test_the_table_of_errors_is_the_models():
+    """So that the unit test that finds a case for each of them misses none."""
+    table = (Path(__file__).parent.parent / "src/kinesis/model_errors.txt").read_text()
+    shown = {}
+    for line in table.splitlines():
+        operation, errors = line.split(":")
+        shown[operation] = errors.split()
+    errors = lambda name: [shape.name for shape in MODEL.operation_model(name).error_shapes]
+    assert shown == {name: sorted(error.removesuffix("Exception") for error in errors(name)) for name in SERVED}

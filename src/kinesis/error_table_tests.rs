@@ -1,5 +1,6 @@
 //! What each operation refuses, as a table: the operation, what is wrong, `__type` and message.
-//! The messages are AWS's where they are publicly known.
+//! The messages are AWS's where they are publicly known. That every error of the model has a case is
+//! for `model_errors_tests.rs`; here is what one operation says for different reasons.
 
 use std::collections::BTreeMap;
 

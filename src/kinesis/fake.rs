@@ -61,6 +61,9 @@ struct Held {
     log_start: BTreeMap<(TopicId, PartitionIndex), Offset>,
     now_ms: i64,
     failing: Option<BrokerError>,
+    /// What every change of shards is refused with.
+    refused: Option<BrokerError>,
+    is_stopping: bool,
     account: AccountSettings,
     /// The shards of a stream after its next put was routed: it is split under the put.
     split_after_route: Option<(String, Resharding)>,
@@ -109,6 +112,16 @@ impl FakeLog {
         self.held().failing = Some(error);
     }
 
+    /// Every change of shards is refused with this from now on.
+    pub fn refuse_reshards(&self, error: BrokerError) {
+        self.held().refused = Some(error);
+    }
+
+    /// From now on the broker does nothing more.
+    pub fn stop(&self) {
+        self.held().is_stopping = true;
+    }
+
     pub fn drop_records_before(&self, name: &str, partition: u32, offset: i64) {
         let mut held = self.held();
         let id = held.streams[name].id;
@@ -134,6 +147,10 @@ impl FakeLog {
 }
 
 impl Held {
+    fn check_not_stopping(&self) -> Answer<()> {
+        if self.is_stopping { Err(BrokerError::Stopping) } else { Ok(()) }
+    }
+
     fn log_end(&self, at: TopicPartition) -> Offset {
         let last = self.batches.get(&(at.topic, at.partition)).and_then(|b| b.last());
         last.map_or(Offset(0), |b| batch::BatchHeader::parse(b).unwrap().next_offset())
@@ -215,7 +232,9 @@ impl Log for FakeLog {
     }
 
     async fn stream(&self, key: StreamKey) -> Answer<Option<StreamView>> {
-        Ok(self.held().find(&key).cloned())
+        let held = self.held();
+        held.check_not_stopping()?;
+        Ok(held.find(&key).cloned())
     }
 
     async fn streams(
@@ -233,6 +252,7 @@ impl Log for FakeLog {
 
     async fn shard(&self, topic: TopicId, shard: ShardId) -> Answer<Option<ShardLook>> {
         let held = self.held();
+        held.check_not_stopping()?;
         let Some(stream) = held.find(&StreamKey::Id(topic)) else { return Ok(None) };
         let children = stream.shards.iter().filter(|s| s.parents.contains(&shard)).cloned();
         let shard = stream.shards.iter().find(|s| s.id == shard).cloned();
@@ -249,6 +269,7 @@ impl Log for FakeLog {
         if let Some(left) = held.routes_left {
             held.routes_left = Some(left.checked_sub(1).ok_or(BrokerError::Stopping)?);
         }
+        held.check_not_stopping()?;
         let Some(stream) = held.find(&StreamKey::Name(stream)) else { return Ok(None) };
         let spreads_puts = stream.properties.spreads_puts;
         let open: Vec<&Shard> = stream.open_shards().collect();
@@ -308,7 +329,11 @@ impl Log for FakeLog {
     }
 
     async fn reshard(&self, stream: TopicId, resharding: Resharding) -> Answer<()> {
-        self.held().reshard(stream, resharding)?;
+        let mut held = self.held();
+        if let Some(error) = &held.refused {
+            return Err(error.clone());
+        }
+        held.reshard(stream, resharding)?;
         self.changed.notify_waiters();
         Ok(())
     }

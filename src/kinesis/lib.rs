@@ -104,6 +104,8 @@ mod error_table_tests;
 #[cfg(test)]
 mod fake;
 #[cfg(test)]
+mod model_errors_tests;
+#[cfg(test)]
 mod operation_tests;
 #[cfg(test)]
 mod resharding_tests;
