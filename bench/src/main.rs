@@ -109,6 +109,7 @@ fn show(report: &LoadReport, output: &Output) -> anyhow::Result<()> {
     } else {
         println!("{}", report.text());
     }
-    anyhow::ensure!(report.failed == 0, "{} records failed", report.failed);
+    let why = report.first_failure.as_deref().unwrap_or("no reason given");
+    anyhow::ensure!(report.failed == 0, "{} records failed (the first: {why})", report.failed);
     Ok(())
 }

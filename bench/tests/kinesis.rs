@@ -81,6 +81,15 @@ fn a_record_that_is_refused_is_not_reported_as_put() {
     assert_eq!(fake.records(STREAM).len(), 180);
 }
 
+/// Given a door that ends the connection behind each answer, then another is opened, as SDKs do.
+#[test]
+fn a_connection_that_the_server_ends_is_opened_again() {
+    let (fake, endpoint) = FakeKinesis::start();
+    fake.ends_connections.store(true, SeqCst);
+    let report = put::put(&putting(200, &endpoint)).unwrap();
+    assert_eq!((report.records, report.failed), (200, 0), "{report:?}");
+}
+
 /// Given PutRecord on one connection and a door that takes its time, then there is never a second call under way.
 #[test]
 fn a_closed_loop_waits_for_the_answer() {

@@ -7,6 +7,10 @@ use anyhow::{Context, bail};
 
 use crate::compare::system::{Place, Protocol, System};
 
+// What its own command does, but on loopback only. Its own limit of shards is ten, over all streams of a run.
+const SERVE: &str = "const [kinesalite, port, path] = process.argv.slice(1); \
+    require(kinesalite)({path, shardLimit: 1000}).listen(+port, '127.0.0.1')";
+
 /// kinesalite, from scripts/peers.
 pub struct Kinesalite {
     package: PathBuf,
@@ -58,13 +62,9 @@ impl System for Kinesalite {
 
     fn command(&self, place: &Place) -> anyhow::Result<Command> {
         let mut command = Command::new("node");
-        command
-            .arg(self.package.join("cli.js"))
-            .args(["--port", &place.port.to_string()])
-            // Its own limit is ten, over all streams of a run.
-            .args(["--shardLimit", "1000"]);
+        command.args(["-e", SERVE]).arg(&self.package).arg(place.port.to_string());
         if self.on_disk {
-            command.arg("--path").arg(place.data());
+            command.arg(place.data());
         }
         Ok(command)
     }

@@ -266,6 +266,15 @@ fn ended_with_this_process(command: &Command) -> Command {
         wrapped = Command::new(command.get_program());
     }
     wrapped.args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => wrapped.env(name, value),
+            None => wrapped.env_remove(name),
+        };
+    }
+    if let Some(folder) = command.get_current_dir() {
+        wrapped.current_dir(folder);
+    }
     wrapped
 }
 
@@ -275,4 +284,17 @@ fn log_file(path: &Path) -> anyhow::Result<File> {
         .append(true)
         .open(path)
         .with_context(|| format!("cannot write {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_keeps_its_arguments_environment_and_folder() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo $ANSWER; pwd"]).env("ANSWER", "42").current_dir("/usr");
+        let output = ended_with_this_process(&command).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "42\n/usr\n");
+    }
 }

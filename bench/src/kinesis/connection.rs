@@ -40,6 +40,7 @@ pub struct Connection {
     runtime: Runtime,
     sender: Sender,
     address: String,
+    http: Http,
 }
 
 enum Sender {
@@ -54,7 +55,7 @@ impl Connection {
         let sender = runtime
             .block_on(async { anyhow::Ok(timeout(PATIENCE, connect(address, http)).await??) })
             .with_context(|| format!("no connection to {address}"))?;
-        Ok(Connection { runtime, sender, address: address.to_owned() })
+        Ok(Connection { runtime, sender, address: address.to_owned(), http })
     }
 
     /// Calls an operation. An answer other than 200 is an error with the answer's body in it.
@@ -65,9 +66,10 @@ impl Connection {
         body: Bytes,
     ) -> anyhow::Result<Bytes> {
         let request = self.request(operation, encoding, body)?;
-        let Connection { runtime, sender, .. } = self;
+        let Connection { runtime, sender, address, http } = self;
         let answer = runtime.block_on(async {
             timeout(PATIENCE, async {
+                sender.open_again(address, *http).await?;
                 let response = sender.send(request).await?;
                 let status = response.status();
                 anyhow::Ok((status, response.into_body().collect().await?.to_bytes()))
@@ -152,6 +154,18 @@ async fn connect(address: &str, http: Http) -> anyhow::Result<Sender> {
 }
 
 impl Sender {
+    // There are servers that end a connection behind its thousandth answer, and say so; SDKs open another.
+    async fn open_again(&mut self, address: &str, http: Http) -> anyhow::Result<()> {
+        let ready = match self {
+            Sender::Http1(sender) => sender.ready().await,
+            Sender::Http2(sender) => sender.ready().await,
+        };
+        if ready.is_err() {
+            *self = connect(address, http).await?;
+        }
+        Ok(())
+    }
+
     async fn send(&mut self, request: Request<Full<Bytes>>) -> hyper::Result<Response<Incoming>> {
         match self {
             Sender::Http1(sender) => {

@@ -14,6 +14,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD as BASE64;
 use http_body_util::BodyExt;
 use hyper::body::{Bytes, Incoming};
+use hyper::header::HeaderValue;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
@@ -43,6 +44,8 @@ pub struct FakeKinesis {
     pub stall_ms: AtomicU64,
     /// Records that each call of PutRecords refuses.
     pub refused_per_call: AtomicU64,
+    /// Whether a connection ends behind each answer.
+    pub ends_connections: AtomicBool,
     /// Whether a subscription ends with an exception behind its beginning.
     pub ends_subscriptions: AtomicBool,
 }
@@ -129,6 +132,9 @@ impl FakeKinesis {
         };
         let mut response = Response::new(Answer::Whole(Some(body.to_string().into())));
         *response.status_mut() = status;
+        if self.ends_connections.load(SeqCst) {
+            response.headers_mut().insert("connection", HeaderValue::from_static("close"));
+        }
         response
     }
 
