@@ -25,7 +25,8 @@ fuzz_target!(|bytes: &[u8]| {
 
     let bytes = Bytes::from(bytes);
     let checked = check_produced(&bytes, LIMIT_BYTES);
-    let walked = records(&bytes, LIMIT_BYTES).and_then(|records| records.collect::<Result<Vec<_>, _>>());
+    let walked =
+        records(&bytes, LIMIT_BYTES).and_then(|records| records.collect::<Result<Vec<_>, _>>());
     let Ok(checked) = checked else { return };
     assert!(checked.records_bytes <= LIMIT_BYTES.max(bytes.len()));
     let walked = walked.expect("what the check lets in can be read");
@@ -34,7 +35,8 @@ fuzz_target!(|bytes: &[u8]| {
         let remade = recompress(&bytes, codec, LIMIT_BYTES).expect("it can be remade").freeze();
         let again = check_produced(&remade, LIMIT_BYTES).expect("and is a good batch then");
         assert_eq!(again.max_timestamp, checked.max_timestamp);
-        let again: Result<Vec<_>, _> = records(&remade, LIMIT_BYTES).expect("with records").collect();
+        let again: Result<Vec<_>, _> =
+            records(&remade, LIMIT_BYTES).expect("with records").collect();
         assert_eq!(again.expect("that can be read"), walked);
     }
 });
