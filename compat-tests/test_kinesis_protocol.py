@@ -2,10 +2,13 @@
 
 import json
 import os
+import shutil
+import signal
 import socket
 import struct
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from datetime import datetime, timedelta, timezone
@@ -183,6 +186,61 @@ def test_a_broker_does_not_start_with_credentials_that_let_nobody_in(own_broker,
     broker = own_broker(f"--credentials={tmp_path / 'empty'}").start(wait=False)
     assert broker.process.wait(20) == 1
     assert "there is no profile with keys" in broker.log()
+
+
+@pytest.fixture
+def reloading(own_broker, tmp_path):
+    """A broker with TLS and credentials of its own; `.again()` has it read both again."""
+    credentials = tmp_path / "credentials"
+    credentials.write_text(CREDENTIALS_FILE)
+    tls = f"127.0.0.1:{free_port()}"
+    broker = own_broker(f"--aws-tls-listen={tls}", "--aws-tls-self-signed", f"--credentials={credentials}").start()
+    folder = tmp_path / "data" / "aws-tls"
+
+    def again():
+        told = broker.log().count("SIGHUP")
+        broker.process.send_signal(signal.SIGHUP)
+        deadline = time.monotonic() + 20
+        while broker.log().count("SIGHUP") < told + 2:
+            assert time.monotonic() < deadline, broker.log()
+            time.sleep(0.01)
+
+    return SimpleNamespace(broker=broker, tls=f"https://{tls}", credentials=credentials, folder=folder, again=again)
+
+
+def test_other_keys_hold_from_a_sighup_on(reloading):
+    endpoint, other = reloading.broker.aws_endpoint, {**KEY, "aws_secret_access_key": "another"}
+    reloading.credentials.write_text(CREDENTIALS_FILE.replace(KEY["aws_secret_access_key"], "another"))
+    client(endpoint).list_streams()
+    reloading.again()
+    client(endpoint, keys=other).list_streams()
+    assert refusal(client(endpoint))[0] == "InvalidSignatureException"
+
+    # A file that lets nobody in is no reason to let nobody in.
+    reloading.credentials.write_text("[default]\n")
+    reloading.again()
+    assert "the credentials stay as they were" in reloading.broker.log()
+    client(endpoint, keys=other).list_streams()
+    assert reloading.broker.stop() == 0
+
+
+def test_another_certificate_is_shown_from_a_sighup_on(reloading, tmp_path):
+    first, certificate = tmp_path / "first.pem", reloading.folder / "certificate.pem"
+    first.write_bytes(certificate.read_bytes())
+    early = client(reloading.tls, verify=str(first))
+    early.list_streams()
+    shutil.rmtree(reloading.folder)
+    reloading.again()
+    client(reloading.tls, verify=str(certificate)).list_streams()
+    with pytest.raises(SSLError):
+        client(reloading.tls, verify=str(first)).list_streams()
+    # A connection that was open stays so.
+    early.list_streams()
+
+    certificate.write_text("none")
+    reloading.again()
+    assert "the certificate stays as it was" in reloading.broker.log()
+    assert reloading.broker.stop() == 0
 
 
 def sign(endpoint, by, minutes_off=0, body=b'{"Limit": 1}'):

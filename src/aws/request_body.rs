@@ -33,7 +33,8 @@ pub(crate) async fn read(
 ) -> Result<(Bytes, Share), Fault> {
     let bytes_max = weight.body_bytes_max;
     // A body without a length (chunked) is admitted as if it were the largest.
-    let announced = body.size_hint().exact().map_or(Some(bytes_max), |n| usize::try_from(n).ok());
+    let exact = body.size_hint().exact();
+    let announced = exact.map_or(Some(bytes_max), |n| usize::try_from(n).ok());
     let announced = announced.filter(|&bytes| bytes <= bytes_max);
     let announced = announced.ok_or_else(|| Fault::too_large(bytes_max))?;
     let bytes = (announced * COPIES).max(weight.answer_bytes_max);
@@ -41,12 +42,17 @@ pub(crate) async fn read(
         Ok(Some(share)) => share,
         _ => return Err(Fault::no_memory()),
     };
-    let collected = timeout(patience, collect(body, bytes_max)).await;
+    // All at once, now that it is admitted: a body that grows is copied as often as it doubles.
+    let whole = BytesMut::with_capacity(if exact.is_some() { announced } else { 0 });
+    let collected = timeout(patience, collect(body, whole, bytes_max)).await;
     Ok((collected.map_err(|_| Fault::slow_body())??, share))
 }
 
-async fn collect(body: &mut Incoming, bytes_max: usize) -> Result<Bytes, Fault> {
-    let mut whole = BytesMut::new();
+async fn collect(
+    body: &mut Incoming,
+    mut whole: BytesMut,
+    bytes_max: usize,
+) -> Result<Bytes, Fault> {
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| Fault::broken_body())?;
         let Ok(part) = frame.into_data() else { continue };

@@ -3,7 +3,7 @@
 use std::{io, net::SocketAddr, sync::Arc};
 
 use broker::BrokerHandle;
-use http_door::{HttpDoor, HttpLimits};
+use http_door::{HttpDoor, HttpLimits, TlsIdentity};
 use kinesis::{BrokerLog, Kinesis};
 use thiserror::Error;
 use tokio::sync::watch;
@@ -14,8 +14,8 @@ use crate::{
     exchange::Door,
     memory::Memory,
     service::Service,
-    signature::Signatures,
-    tls::IdentityError,
+    signature::{Credentials, Signatures},
+    tls::{IdentityError, TlsSource},
 };
 
 /// Why the door could not be opened.
@@ -42,6 +42,9 @@ pub enum ServeError {
 pub struct AwsServer {
     door: HttpDoor,
     tls_door: Option<HttpDoor>,
+    /// The certificate that is shown, and where it came from.
+    identity: Option<(TlsSource, TlsIdentity)>,
+    signatures: Option<Signatures>,
     metrics: Arc<DoorMetrics>,
     memory: Memory,
     /// Ends streams of events, which would keep their connections for minutes.
@@ -58,6 +61,22 @@ impl AwsServer {
     /// The address that it listens on with TLS.
     pub fn tls_address(&self) -> Option<SocketAddr> {
         self.tls_door.as_ref().map(HttpDoor::local_address)
+    }
+
+    /// Reads the certificate and its key again, for those who connect from now on. After an error
+    /// the ones before stay.
+    pub fn reload_certificate(&self) -> Result<(), IdentityError> {
+        if let Some((source, identity)) = &self.identity {
+            identity.replace(&source.identity()?);
+        }
+        Ok(())
+    }
+
+    /// From now on these are who may ask. A door that was opened to everybody stays so.
+    pub fn replace_credentials(&self, credentials: Credentials) {
+        if let Some(signatures) = &self.signatures {
+            signatures.replace(credentials);
+        }
     }
 
     /// What the door counts.
@@ -114,9 +133,10 @@ pub(crate) async fn open<S: Service>(
     let (stop, stopping) = watch::channel(false);
     let AwsSecurity { tls, credentials } = security;
     let listen = config.listen;
+    let signatures = credentials.map(Signatures::new);
     let door = Arc::new(Door {
         service,
-        signatures: credentials.map(Signatures::new),
+        signatures: signatures.clone(),
         config,
         memory: memory.clone(),
         metrics: Arc::clone(&metrics),
@@ -124,18 +144,20 @@ pub(crate) async fn open<S: Service>(
     });
     let answer = move |request| Arc::clone(&door).answer(request);
     let refused = |address, flag| move |error| ServeError::Listen { address, flag, error };
-    let tls_door = match tls {
+    let (tls_door, identity) = match tls {
         Some(AwsTls { listen, source }) => {
             let identity = source.identity()?;
+            let shown = identity.clone();
             let opened =
-                http_door::open_tls(listen, http_limits(limits), identity, answer.clone()).await;
-            Some(opened.map_err(refused(listen, "--aws-tls-listen"))?)
+                http_door::open_tls(listen, http_limits(limits), shown, answer.clone()).await;
+            let opened = opened.map_err(refused(listen, "--aws-tls-listen"))?;
+            (Some(opened), Some((source, identity)))
         }
-        None => None,
+        None => (None, None),
     };
     let opened = http_door::open(listen, http_limits(limits), answer).await;
     let door = opened.map_err(refused(listen, "--aws-listen"))?;
-    Ok(AwsServer { door, tls_door, metrics, memory, stop })
+    Ok(AwsServer { door, tls_door, identity, signatures, metrics, memory, stop })
 }
 
 fn http_limits(limits: AwsLimits) -> HttpLimits {

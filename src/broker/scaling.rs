@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, rc::Rc, time::Duration};
 use metrics::{Counter, TrafficCounts};
 use model::{Timestamp, TopicId, TopicName, TopicPartition};
 use state::{
-    catalog::Catalog,
+    catalog::{Catalog, Topic},
     scaling::{Decision, ScalingLimits, ShardLoad, StreamScaling},
     shards::Shard,
 };
@@ -76,6 +76,10 @@ impl Broker {
         let began = runtime::now();
         let mut scaled: BTreeMap<TopicId, Scaled> = BTreeMap::new();
         while !self.stopping.get() {
+            let changed = self.catalog_changed.notified();
+            if !self.catalog.borrow().topics().any(Topic::is_on_demand) {
+                changed.await;
+            }
             runtime::sleep(self.interval(INTERVAL, INTERVAL_DEFAULT_MS)).await;
             let streams = self.on_demand_streams();
             // Of one that was provisioned for a while nothing is known any more.

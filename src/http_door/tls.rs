@@ -1,6 +1,9 @@
 //! TLS: who the server is, and the handshake.
 
-use std::{io, sync::Arc};
+use std::{
+    io,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use thiserror::Error;
 use tokio::net::TcpStream;
@@ -34,10 +37,10 @@ pub enum TlsError {
     Pair(rustls::Error),
 }
 
-/// A server's certificate and key. Cheap to clone.
+/// A server's certificate and key. Cheap to clone; clones are one and the same.
 #[derive(Clone)]
 pub struct TlsIdentity {
-    config: Arc<ServerConfig>,
+    config: Arc<RwLock<Arc<ServerConfig>>>,
 }
 
 impl std::fmt::Debug for TlsIdentity {
@@ -62,12 +65,22 @@ impl TlsIdentity {
             .with_single_cert(chain, key)
             .map_err(TlsError::Pair)?;
         config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).into();
-        Ok(TlsIdentity { config: Arc::new(config) })
+        Ok(TlsIdentity { config: Arc::new(RwLock::new(Arc::new(config))) })
+    }
+
+    /// Who connects from now on is shown the other's certificate. Connections that are open stay.
+    pub fn replace(&self, other: &TlsIdentity) {
+        let config = other.current();
+        *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
+    }
+
+    fn current(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The server's side of a handshake.
     pub(crate) async fn accept(self, socket: TcpStream) -> io::Result<TlsStream<TcpStream>> {
-        TlsAcceptor::from(self.config).accept(socket).await
+        TlsAcceptor::from(self.current()).accept(socket).await
     }
 }
 

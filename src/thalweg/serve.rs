@@ -4,7 +4,7 @@
 use std::{
     io,
     net::SocketAddr,
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -96,7 +96,7 @@ pub fn run(configuration: Configuration, log: Arc<dyn LogLevels>) -> Result<(), 
         if let Some(admin) = &admin {
             admin.note_serving(process.shown());
         }
-        let signal = signals.next().await;
+        let signal = process.reload_until(&mut signals).await;
         tracing::info!("{signal}: stopping; a second one ends the process at once");
         if let Some(admin) = &admin {
             admin.note_stopping();
@@ -136,6 +136,8 @@ struct Process {
     broker: RunningBroker,
     kafka: Doors,
     aws: AwsServer,
+    /// Where those stand who may use the AWS door.
+    credentials: Option<PathBuf>,
 }
 
 impl Process {
@@ -145,6 +147,7 @@ impl Process {
         let kafka_config = KafkaConfig { listen: configuration.kafka_listen };
         let aws_listen = configuration.aws_listen;
         let aws_security = aws_security(&configuration)?;
+        let credentials = configuration.credentials.clone();
         let advertised = configuration.advertised.clone();
         let data_dir = configuration.data_dir.clone();
 
@@ -186,7 +189,34 @@ impl Process {
         if let Some(address) = aws.tls_address() {
             tracing::info!("Kinesis clients connect with TLS to https://{address}");
         }
-        Ok(Process { broker, kafka, aws })
+        Ok(Process { broker, kafka, aws, credentials })
+    }
+
+    /// Reads again what may change while the program runs, as often as it is asked to by SIGHUP;
+    /// until a signal asks it to stop.
+    async fn reload_until(&self, signals: &mut Signals) -> &'static str {
+        loop {
+            tokio::select! {
+                _ = signals.hang_up.recv() => self.reload(),
+                signal = next(&mut signals.terminate, &mut signals.interrupt) => return signal,
+            }
+        }
+    }
+
+    fn reload(&self) {
+        match self.credentials.as_deref().map(Credentials::read).transpose() {
+            Ok(credentials) => {
+                if let Some(credentials) = credentials {
+                    self.aws.replace_credentials(credentials);
+                }
+                tracing::info!("SIGHUP: credentials of the AWS door read again");
+            }
+            Err(error) => tracing::error!("SIGHUP: {error}; the credentials stay as they were"),
+        }
+        match self.aws.reload_certificate() {
+            Ok(()) => tracing::info!("SIGHUP: certificate of the AWS door read again"),
+            Err(error) => tracing::error!("SIGHUP: {error}; the certificate stays as it was"),
+        }
     }
 
     /// What the admin door shows of it.
@@ -309,6 +339,8 @@ fn absolute(path: &Path) -> String {
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    /// Asks for no end, but to read again what may change.
+    hang_up: Signal,
 }
 
 impl Signals {
@@ -319,13 +351,18 @@ impl Signals {
         Ok(Signals {
             terminate: listen(SignalKind::terminate())?,
             interrupt: listen(SignalKind::interrupt())?,
+            hang_up: listen(SignalKind::hangup())?,
         })
     }
 
     async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
-        }
+        next(&mut self.terminate, &mut self.interrupt).await
+    }
+}
+
+async fn next(terminate: &mut Signal, interrupt: &mut Signal) -> &'static str {
+    tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
     }
 }

@@ -1,5 +1,7 @@
 //! What a signed request says of itself, and whether it is true.
 
+use std::sync::{Arc, PoisonError, RwLock};
+
 use hmac::{Hmac, KeyInit, Mac};
 use hyper::{
     HeaderMap,
@@ -30,17 +32,17 @@ const ISO_BASIC: StaticFormatDescription =
 /// Headers that decide what is done, and so have to be covered by the signature.
 const ALWAYS_SIGNED: [&str; 3] = ["x-amz-target", "x-amz-date", "x-amz-security-token"];
 
-/// Whose signatures are good.
-#[derive(Debug)]
+/// Whose signatures are good. Clones are one and the same.
+#[derive(Debug, Clone)]
 pub(crate) struct Signatures {
-    credentials: Credentials,
+    credentials: Arc<RwLock<Credentials>>,
 }
 
 /// A claim to have signed a request, made by somebody known, in time. The signature itself is
 /// still to be checked.
 pub(crate) struct Claim<'a> {
     head: &'a Parts,
-    secret: &'a Secret,
+    secret: Secret,
     said: Said,
     time: String,
 }
@@ -68,18 +70,25 @@ struct Scope {
 
 impl Signatures {
     pub fn new(credentials: Credentials) -> Signatures {
-        Signatures { credentials }
+        Signatures { credentials: Arc::new(RwLock::new(credentials)) }
+    }
+
+    /// From now on these are who may ask.
+    pub fn replace(&self, credentials: Credentials) {
+        *self.credentials.write().unwrap_or_else(PoisonError::into_inner) = credentials;
     }
 
     /// Looks at everything but the signature, for a request to the service that signs as `service`.
     pub fn claim<'a>(
-        &'a self,
+        &self,
         head: &'a Parts,
         service: &str,
         now: OffsetDateTime,
     ) -> Result<Claim<'a>, Fault> {
         let said = said(head)?;
-        let secret = self.credentials.get(&said.scope.access_key);
+        let credentials = self.credentials.read().unwrap_or_else(PoisonError::into_inner);
+        let secret = credentials.get(&said.scope.access_key).cloned();
+        drop(credentials);
         let secret = secret.filter(|secret| same_token(secret, said.session_token.as_deref()));
         let secret = secret.ok_or_else(refusal::unknown_client)?;
         let time = iso(said.time)?;
