@@ -42,7 +42,13 @@ pub struct BatchBuilder {
 impl BatchBuilder {
     /// An empty batch: base offset 0, no producer, the producer's clock.
     pub fn new(compression: Compression) -> Self {
-        let mut out = BytesMut::with_capacity(512);
+        BatchBuilder::with_capacity(compression, 512 - HEADER_BYTES)
+    }
+
+    /// The same, with room for records of so many bytes before compression. A batch that is kept
+    /// for long keeps all of its room: one that grew may have twice what it needs.
+    pub fn with_capacity(compression: Compression, record_bytes: usize) -> Self {
+        let mut out = BytesMut::with_capacity(HEADER_BYTES + record_bytes);
         out.put_bytes(0, HEADER_BYTES);
         BatchBuilder {
             compression,

@@ -12,6 +12,11 @@ use crate::{
     put::Incoming,
 };
 
+/// What a record takes in a batch besides data and key, at most: its length (4, of records up to
+/// 10 MiB), attributes, timestamp's delta (all have one timestamp), offset's delta (2, of 500),
+/// lengths of key (2, of 256) and data (4), and no headers.
+const RECORD_OVERHEAD_BYTES: usize = 4 + 1 + 1 + 2 + 2 + 4 + 1;
+
 /// A batch for one shard.
 #[derive(Debug)]
 pub(crate) struct ShardBatch {
@@ -37,13 +42,18 @@ pub(crate) fn batches(
     }
     let mut batches = Vec::with_capacity(by_shard.len());
     for (shard, places) in by_shard {
-        let mut open = OpenBatch::default();
+        let taken = |record: &Incoming| record.size_bytes() + RECORD_OVERHEAD_BYTES;
+        let mut left_bytes: usize =
+            places.iter().filter_map(|place| records.get(*place)).map(taken).sum();
+        let mut open = OpenBatch::new(left_bytes.min(routes.batch_bytes_max));
         for place in places {
             let Some(record) = records.get(place) else { continue };
             if open.would_pass(record, routes.batch_bytes_max) {
-                std::mem::take(&mut open).close(shard, &mut batches);
+                let next = OpenBatch::new(left_bytes.min(routes.batch_bytes_max));
+                std::mem::replace(&mut open, next).close(shard, &mut batches);
             }
             open.push(place, record, now);
+            left_bytes -= taken(record);
         }
         open.close(shard, &mut batches);
     }
@@ -55,13 +65,12 @@ struct OpenBatch {
     members: Vec<usize>,
 }
 
-impl Default for OpenBatch {
-    fn default() -> Self {
-        OpenBatch { builder: BatchBuilder::new(Compression::None), members: Vec::new() }
-    }
-}
-
 impl OpenBatch {
+    fn new(record_bytes: usize) -> OpenBatch {
+        let builder = BatchBuilder::with_capacity(Compression::None, record_bytes);
+        OpenBatch { builder, members: Vec::new() }
+    }
+
     fn would_pass(&self, record: &Incoming, batch_bytes_max: usize) -> bool {
         let bytes = self.builder.size_bytes() + record.size_bytes() + BATCH_OVERHEAD_BYTES;
         !self.members.is_empty() && bytes > batch_bytes_max
@@ -124,6 +133,19 @@ mod tests {
         let read = batch::records(&whole, 1 << 20).unwrap().map(Result::unwrap);
         let read: Vec<_> = read.map(|r| (r.key.unwrap(), r.timestamp.0)).collect();
         assert_eq!(read, [("a".into(), 77), ("c".into(), 77), ("d".into(), 77)]);
+    }
+
+    #[test]
+    fn a_batch_has_no_more_room_than_it_needs() {
+        for (count, size) in [(1, 10), (500, 1024), (7, 300_000), (500, 1)] {
+            let records: Vec<_> = (0..count).map(|_| record(&"k".repeat(256), size)).collect();
+            let places: Vec<_> = (0..count).collect();
+            let made = batches(&records, &places, &routes(&vec![0; count], 10 << 20), Timestamp(1));
+            for ShardBatch { bytes, .. } in made {
+                let spare = bytes.capacity() - bytes.len();
+                assert!(spare <= count * RECORD_OVERHEAD_BYTES, "{count} x {size}: {spare}");
+            }
+        }
     }
 
     #[test]
