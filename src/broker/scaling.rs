@@ -78,6 +78,7 @@ impl Broker {
         while !self.stopping.get() {
             let changed = self.catalog_changed.notified();
             if !self.catalog.borrow().topics().any(Topic::is_on_demand) {
+                scaled.clear();
                 changed.await;
             }
             runtime::sleep(self.interval(INTERVAL, INTERVAL_DEFAULT_MS)).await;
